@@ -1,0 +1,32 @@
+"""A call: one attempt of a step (or one check of a poll) handed to an IntegrationClient. It carries ids, never secrets."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an IntegrationClient needs to do one thing for one user.
+
+    `id` is unique for the attempt (its outcome can be asked for by it). `capability` and `version` name the pinned
+    row; `params` are rendered and complete. `now` is RFC 3339 and fixed for the attempt. `timeout_s` bounds the
+    whole conversation, wall clock. `lease_ends_at` is the caller's lease in seconds of the database's clock since
+    the epoch: past it nothing may be sent (durability, 5.4); None where no lease guards the call (a test by hand).
+    """
+
+    id: str
+    user_id: UUID
+    capability: str
+    version: int
+    params: dict[str, Any]
+    now: str
+    connection_id: UUID | None = None
+    run_id: str = ""
+    step: str = ""
+    fence: int = 0
+    idempotency_key: str | None = None
+    timeout_s: float = 30.0
+    lease_ends_at: float | None = None
+    cursor: dict[str, Any] | None = None
+    validators: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,180 @@
+"""Every environment variable, read once and frozen; the only reader of `os.environ`.
+
+Users set `TASKE_…` (docs/reference/settings.md). `Settings.from_env()` is called once per process, by the command
+line, by `actors/cluster.py` and by each `deployments/*/deployment.py`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from taske_ray.errors import StartRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """How many processes hold the hosted actors, and how many actors each of them may hold."""
+
+    run_hosts: int = 1
+    runs_per_host: int = 2000
+    integration_clients: int = 2
+    calls_per_client: int = 400
+    watcher_hosts: int = 1
+    watchers_per_host: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class SocialLogin:
+    """An OpenID provider that users may log in with."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this instance runs. See `docs/reference/settings.md` for each variable."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    database_url: str | None = field(default=None, repr=False)
+    master_key: str | None = field(default=None, repr=False)
+    master_key_old: tuple[str, ...] = field(default=(), repr=False)
+    public_url: str | None = None
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str = "taske@localhost"
+    egress_allow: tuple[str, ...] = ()
+    limits: Literal["default", "public"] = "default"
+    cors_origins: tuple[str, ...] = ()
+    require_email_verification: bool = False
+    signup: Literal["open", "closed"] = "open"
+    demo: bool = False
+    density: Density = field(default_factory=Density)
+
+    @property
+    def url(self) -> str:
+        """Where webhooks and callbacks reach us: the public URL, or the address we listen on."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is our own, in the data directory."""
+        return self.database_url is None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment; raises StartRefused naming the variable that makes no sense."""
+        return _read(os.environ if env is None else env)
+
+    def with_options(self, **options: object) -> "Settings":
+        """The same settings with the command line's options on top; None means not given."""
+        return replace(self, **{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
+
+    def to_env(self) -> dict[str, str]:
+        """The variables that make `from_env` give these settings: how a launcher tells its children.
+
+        Secrets that have a file of their own in the data directory are not repeated here.
+        """
+        values: dict[str, str | None] = {
+            "DATA_DIR": str(self.data_dir),
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "DATABASE_URL": self.database_url,
+            "MASTER_KEY": self.master_key,
+            "MASTER_KEY_OLD": ",".join(self.master_key_old),
+            "PUBLIC_URL": self.public_url,
+            "SMTP_URL": self.smtp_url,
+            "MAIL_FROM": self.mail_from,
+            "EGRESS_ALLOW": ",".join(self.egress_allow),
+            "LIMITS": self.limits,
+            "CORS_ORIGINS": ",".join(self.cors_origins),
+            "REQUIRE_EMAIL_VERIFICATION": str(self.require_email_verification).lower(),
+            "SIGNUP": self.signup,
+            "DEMO": str(self.demo).lower(),
+            **{name.upper(): str(getattr(self.density, name)) for name in Density.__dataclass_fields__},
+        }
+        return {f"TASKE_{name}": value for name, value in values.items() if value}
+
+
+def default_data_dir() -> Path:
+    """The user's own data folder; for root one that the embedded database's own user can reach."""
+    return Path("/var/lib/taske") if os.geteuid() == 0 else Path(platformdirs.user_data_dir("taske"))
+
+
+def service_address(env: Mapping[str, str] | None = None) -> tuple[str, str | None]:
+    """Which service the SDK and the commands talk to: (`TASKE_URL`, `TASKE_API_KEY` or None)."""
+    values = os.environ if env is None else env
+    return values.get("TASKE_URL", "http://127.0.0.1:8000"), values.get("TASKE_API_KEY")
+
+
+def _read(env: Mapping[str, str]) -> Settings:
+    def text(name: str) -> str | None:
+        return env.get(f"TASKE_{name}") or None
+
+    def items(name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in (text(name) or "").split(",") if part.strip())
+
+    smtp_url = text("SMTP_URL")
+    settings = Settings(
+        data_dir=Path(text("DATA_DIR") or default_data_dir()),
+        host=text("HOST") or "127.0.0.1",
+        port=_number(env, "PORT", 8000, 1, 65535),
+        database_url=text("DATABASE_URL"),
+        master_key=text("MASTER_KEY"),
+        master_key_old=items("MASTER_KEY_OLD"),
+        public_url=_origin(text("PUBLIC_URL")),
+        smtp_url=smtp_url,
+        mail_from=text("MAIL_FROM") or "taske@localhost",
+        egress_allow=items("EGRESS_ALLOW"),
+        limits=_choice(env, "LIMITS", ("default", "public")),  # type: ignore[arg-type]
+        cors_origins=items("CORS_ORIGINS"),
+        require_email_verification=_boolean(env, "REQUIRE_EMAIL_VERIFICATION", default=smtp_url is not None),
+        signup=_choice(env, "SIGNUP", ("open", "closed")),  # type: ignore[arg-type]
+        demo=_boolean(env, "DEMO", default=False),
+        density=Density(
+            **{
+                name: _number(env, name.upper(), spec.default, 1, 1_000_000)
+                for name, spec in Density.__dataclass_fields__.items()
+            }
+        ),
+    )
+    if settings.database_url and not settings.master_key:
+        raise StartRefused("TASKE_MASTER_KEY is required with TASKE_DATABASE_URL: 32 bytes, base64")
+    return settings
+
+
+def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    value = env.get(f"TASKE_{name}") or str(default)
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise StartRefused(f"TASKE_{name} must be a number from {low} to {high}, not {value!r}")
+    return int(value)
+
+
+def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = env.get(f"TASKE_{name}") or str(default).lower()
+    if value not in ("true", "false"):
+        raise StartRefused(f"TASKE_{name} must be true or false, not {value!r}")
+    return value == "true"
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = env.get(f"TASKE_{name}") or choices[0]
+    if value not in choices:
+        raise StartRefused(f"TASKE_{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def _origin(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise StartRefused(f"TASKE_PUBLIC_URL must be an http or https URL without a query, not {url!r}")
+    return url.rstrip("/")
