@@ -1,0 +1,41 @@
+"""Bring a database to this version's schema, one process at a time, and refuse one that cannot promise durability."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+
+from taske_ray.db.database import sqlalchemy_url
+from taske_ray.errors import StartRefused
+
+_LOCK = 0x7461736B65  # "taske"
+_REQUIRED = {"fsync": "on", "full_page_writes": "on", "server_encoding": "UTF8"}
+_OLDEST_SERVER = 150000
+
+
+def upgrade(url: str) -> None:
+    """Apply every migration that is missing, under an advisory lock; raises StartRefused for an unsafe server."""
+    engine = create_engine(sqlalchemy_url(url))
+    with engine.begin() as connection:
+        check_server(connection)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()
+
+
+def check_server(connection: Connection) -> None:
+    """Raise StartRefused, naming the setting, unless what this server acknowledges is durable (durability, 11.1)."""
+    for name, required in _REQUIRED.items():
+        actual = connection.execute(text(f"SHOW {name}")).scalar_one()
+        if actual != required:
+            raise StartRefused(f"PostgreSQL setting {name} must be {required}, not {actual}")
+    if connection.execute(text("SHOW synchronous_commit")).scalar_one() == "off":
+        raise StartRefused("PostgreSQL setting synchronous_commit must not be off")
+    if int(connection.execute(text("SHOW server_version_num")).scalar_one()) < _OLDEST_SERVER:
+        raise StartRefused("PostgreSQL must be version 15 or newer")
+    if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
+        raise StartRefused("PostgreSQL is in recovery: TASKE_DATABASE_URL must name the primary server")
