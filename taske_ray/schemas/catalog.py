@@ -1,0 +1,80 @@
+"""The catalog on the wire: modules and capabilities, labelled in the caller's language."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from taske_ray.schemas.wire import Input, Json, Output
+
+Kind = Literal["action", "trigger", "lookup"]
+
+
+class AuthScheme(Output):
+    """One way to connect; `fields` is the JSON Schema of what a connection takes."""
+
+    id: str
+    type: str
+    name: str | None = None
+    fields: dict[str, Json]
+    available: bool = Field(default=True, description="whether a connection can be made with it today")
+
+
+class CapabilitySummary(Output):
+    """One thing a module can do."""
+
+    capability: str
+    module: str
+    version: int
+    kind: Kind
+    execution: str
+    name: str
+    description: str | None = None
+
+
+class Capability(CapabilitySummary):
+    """A capability with its parameters (JSON Schema), output and an example."""
+
+    auth: list[str]
+    connection_required: bool
+    scopes: list[str] = Field(default_factory=list)
+    params: dict[str, Json]
+    output: dict[str, Json] | None = None
+    sample: Json = None
+
+
+class ModuleSummary(Output):
+    """An outside service that tasks can talk to."""
+
+    module: str
+    version: int
+    name: str
+    description: str | None = None
+    icon: str | None = None
+    docs_url: str | None = None
+    categories: list[str] = Field(default_factory=list)
+    enabled: bool = True
+    origin: Literal["catalog", "admin", "demo"]
+    diverged: bool = Field(default=False, description="changed by an admin: the shipped catalog does not overwrite it")
+
+
+class Module(ModuleSummary):
+    """A module with its ways to connect and its capabilities."""
+
+    auth: list[AuthScheme]
+    capabilities: list[CapabilitySummary]
+
+
+class SavedModule(Output):
+    """What a PUT of a module document did."""
+
+    module: str
+    version: int
+    changed: bool
+    capabilities: dict[str, int] = Field(description="the version of each capability now")
+
+
+class Invoke(Input):
+    """Run one action now."""
+
+    connection: str | None = None
+    params: dict[str, Json] = Field(default_factory=dict)
