@@ -1,4 +1,4 @@
-"""Tasks on the wire. The models describe the shape; `core/task.py` holds the rules and names each one that is broken."""
+"""Tasks on the wire: their shape only. `core/task.py` holds the rules and names each one that is broken."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
