@@ -1,0 +1,265 @@
+"""Firing: an event becomes a run in one transaction, once per fire key, and nothing is acknowledged before its COMMIT.
+
+    webhook, by hand ──► FireStore.fire ───────────┐ group commit
+    cron, interval ────► FireStore.fire_schedules ─┤──► sql/fire_runs.sql ──► the run, owned by a live host or queued
+    poll ──────────────► FireStore.fire_poll ──────┘
+
+A crash before COMMIT: nothing happened. A lost answer to COMMIT: the same ids and keys are sent again, and what is
+already there with our own run id is ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+from taske_ray.db.group_commit import GroupCommit
+
+queue_limit = 100_000
+"""Due runs that one user may have queued (durability, 12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """One observed occurrence. `run_id` is made by the caller; `host` is where the run would like to execute."""
+
+    trigger_id: UUID
+    user_id: UUID
+    task_id: UUID
+    task_version: int
+    fire_key: str
+    run_id: UUID
+    input: Any
+    scheduled_at: datetime | None = None
+    host: UUID | None = None
+    trigger_version: int | None = None
+    must_be_enabled: bool = True
+    replay_of: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedRun:
+    """A run that its host may start without reading it back."""
+
+    run_id: UUID
+    host: UUID
+    fence: int
+    user_id: UUID
+    task_id: UUID
+    task_version: int
+    trigger_id: UUID | None
+    input: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What became of a Fire. `gone`: the trigger is deleted, disabled or another version; `full`: the queue is."""
+
+    run_id: UUID
+    status: Literal["created", "duplicate", "gone", "full"]
+    assigned: AssignedRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why an occurrence did not become a run; `sample` shows one of them."""
+
+    trigger_id: UUID
+    reason: str
+    count: int = 1
+    sample: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFire:
+    """A schedule that is due: its instants become runs, and its next instant replaces the expected one."""
+
+    trigger_id: UUID
+    version: int
+    expected: datetime
+    next_fire_at: datetime | None
+    fires: tuple[Fire, ...] = ()
+    skips: tuple[Skip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PollFire:
+    """A checked page of a poll: candidates by (key, version key), and the cursor that replaces the one that was read.
+
+    `seed`: the candidates go into the ledger and become no runs (the first check).
+    """
+
+    trigger_id: UUID
+    cursor_version: int
+    cursor: dict[str, Any]
+    candidates: tuple[tuple[str, str, Fire], ...] = ()
+    seed: tuple[tuple[str, str], ...] = ()
+    skips: tuple[Skip, ...] = ()
+    check: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PollFired:
+    """What a page became: `fired` for the new items, or `lost` when another check moved the cursor first."""
+
+    fired: tuple[Fired, ...] = ()
+    duplicates: int = 0
+    lost: bool = False
+
+
+class FireStore:
+    """The three ways an event is recorded."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._fires = GroupCommit(self._commit_fires)
+        self._schedules = GroupCommit(self._commit_schedules)
+        self._skips = GroupCommit(self._commit_skips)
+
+    async def fire(self, fire: Fire) -> Fired:
+        """Record one event and its run; returns after COMMIT. Raises Unavailable."""
+        return await self._fires.write(fire)
+
+    async def fire_schedule(self, fire: ScheduleFire) -> tuple[Fired, ...] | None:
+        """Move one schedule on and record its runs and skips; None when another watcher had already moved it."""
+        return await self._schedules.write(fire)
+
+    async def fire_poll(self, fire: PollFire) -> PollFired:
+        """Ledger, events, runs, cursor and the check's row in one transaction (durability, 8.1). Raises Unavailable."""
+        async with self._database.hot_transaction() as connection:
+            return await _record_poll(connection, fire)
+
+    async def skip(self, skip: Skip) -> None:
+        """Record why something did not become a run."""
+        await self._skips.write(skip)
+
+    async def close(self) -> None:
+        """Commit what was accepted, then refuse."""
+        for group in (self._fires, self._schedules, self._skips):
+            await group.close()
+
+    async def _commit_fires(self, fires: Sequence[Fire]) -> list[Fired]:
+        return await _answers(fires, await self._database.fetch(queries.fire_runs, _columns(fires)), self._database)
+
+    async def _commit_schedules(self, due: Sequence[ScheduleFire]) -> list[tuple[Fired, ...] | None]:
+        async with self._database.hot_transaction() as connection:
+            cursor = await connection.execute(queries.advance_schedules, _schedule_columns(due))
+            moved = {row["id"] for row in await cursor.fetchall()}
+            fires = [fire for one in due if one.trigger_id in moved for fire in one.fires]
+            fired = {}
+            if fires:
+                cursor = await connection.execute(queries.fire_runs, _columns(fires))
+                fired = {row["asked_id"]: row for row in await cursor.fetchall()}
+            skips = [skip for one in due if one.trigger_id in moved for skip in one.skips]
+            if skips:
+                await connection.execute(queries.record_skips, _skip_columns(skips))
+        return [
+            tuple(_fired(fire, fired[fire.run_id]) for fire in one.fires) if one.trigger_id in moved else None
+            for one in due
+        ]
+
+    async def _commit_skips(self, skips: Sequence[Skip]) -> list[None]:
+        await self._database.fetch(queries.record_skips, _skip_columns(skips))
+        return [None] * len(skips)
+
+
+async def _answers(fires: Sequence[Fire], rows: list[dict[str, Any]], database: Database) -> list[Fired]:
+    """One answer per event; a duplicate whose first row our snapshot could not see yet is read again."""
+    by_id = {row["asked_id"]: row for row in rows}
+    unseen = [fire for fire in fires if by_id[fire.run_id]["status"] == "duplicate"]
+    if unseen:
+        keys = {"trigger_ids": [f.trigger_id for f in unseen], "fire_keys": [f.fire_key for f in unseen]}
+        found = {(r["trigger_id"], r["fire_key"]): r for r in await database.fetch(queries.find_fired, keys)}
+        for fire in unseen:
+            row = found.get((fire.trigger_id, fire.fire_key))
+            if row is not None:
+                status = "created" if row["run_id"] == fire.run_id else "duplicate"
+                by_id[fire.run_id] = {**row, "status": status}
+    return [_fired(fire, by_id[fire.run_id]) for fire in fires]
+
+
+def _fired(fire: Fire, row: dict[str, Any]) -> Fired:
+    assigned = None
+    if row["status"] == "created" and row.get("owner") is not None:
+        assigned = AssignedRun(
+            fire.run_id,
+            row["owner"],
+            row["fence"],
+            fire.user_id,
+            fire.task_id,
+            fire.task_version,
+            fire.trigger_id,
+            fire.input,
+        )
+    return Fired(row["run_id"] or fire.run_id, row["status"], assigned)
+
+
+async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire) -> PollFired:
+    moved = await connection.execute(
+        queries.move_cursor,
+        {"id": poll.trigger_id, "read": poll.cursor_version, "cursor": orjson.dumps(poll.cursor).decode()},
+    )
+    if await moved.fetchone() is None:
+        return PollFired(lost=True)
+    pairs = [(key, version) for key, version, _ in poll.candidates] + list(poll.seed)
+    new: set[tuple[str, str]] = set()
+    if pairs:
+        ledger = await connection.execute(
+            queries.record_items,
+            {"trigger_id": poll.trigger_id, "keys": [k for k, _ in pairs], "version_keys": [v for _, v in pairs]},
+        )
+        new = {(row["key"], row["version_key"]) for row in await ledger.fetchall()}
+    fires = [fire for key, version, fire in poll.candidates if (key, version) in new]
+    fired: tuple[Fired, ...] = ()
+    if fires:
+        answers = await connection.execute(queries.fire_runs, _columns(fires))
+        rows = {row["asked_id"]: row for row in await answers.fetchall()}
+        fired = tuple(_fired(fire, rows[fire.run_id]) for fire in fires)
+    duplicates = len(poll.candidates) - len(fires)
+    if poll.skips:
+        await connection.execute(queries.record_skips, _skip_columns(poll.skips))
+    check = {**poll.check, "duplicate": duplicates, "emitted": len(fired)}
+    await connection.execute(queries.record_check, {"id": poll.trigger_id, "result": orjson.dumps(check).decode()})
+    return PollFired(fired, duplicates)
+
+
+def _columns(fires: Sequence[Fire]) -> dict[str, Any]:
+    return {
+        "trigger_ids": [f.trigger_id for f in fires],
+        "trigger_versions": [f.trigger_version for f in fires],
+        "must_be_enabled": [f.must_be_enabled for f in fires],
+        "user_ids": [f.user_id for f in fires],
+        "task_ids": [f.task_id for f in fires],
+        "task_versions": [f.task_version for f in fires],
+        "fire_keys": [f.fire_key for f in fires],
+        "run_ids": [f.run_id for f in fires],
+        "scheduled_ats": [f.scheduled_at for f in fires],
+        "inputs": [orjson.dumps(f.input).decode() for f in fires],
+        "hosts": [f.host for f in fires],
+        "replays": [f.replay_of for f in fires],
+        "queue_limit": queue_limit,
+    }
+
+
+def _schedule_columns(due: Sequence[ScheduleFire]) -> dict[str, Any]:
+    return {
+        "trigger_ids": [d.trigger_id for d in due],
+        "versions": [d.version for d in due],
+        "expected": [d.expected for d in due],
+        "next_fire_ats": [d.next_fire_at for d in due],
+    }
+
+
+def _skip_columns(skips: Sequence[Skip]) -> dict[str, Any]:
+    return {
+        "trigger_ids": [s.trigger_id for s in skips],
+        "reasons": [s.reason for s in skips],
+        "counts": [s.count for s in skips],
+        "samples": [None if s.sample is None else orjson.dumps(s.sample).decode() for s in skips],
+    }

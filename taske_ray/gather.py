@@ -1,0 +1,61 @@
+"""Work in batches without added delay: what gathers while one batch is being worked goes together in the next.
+
+An idle gatherer passes a single item on at once; under load the batches grow by themselves. It is the one mechanism
+under group commit (`taske_ray/db/group_commit.py`) and outboxes (`actors/outbox.py`).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+_log = logging.getLogger(__name__)
+
+
+class Gatherer(Generic[Item]):
+    """Hands items to `work`, in order, at most `most` at a time, never more than `limit` waiting.
+
+    `work` must not raise: what went wrong with a batch is its own business. `lanes` batches may be in flight
+    together; with more than one, order holds within a batch only.
+    """
+
+    def __init__(
+        self, work: Callable[[list[Item]], Awaitable[None]], *, most: int = 500, limit: int = 10_000, lanes: int = 1
+    ) -> None:
+        self._work = work
+        self._most = most
+        self._limit = limit
+        self._lanes = lanes
+        self._waiting: deque[Item] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def offer(self, item: Item) -> bool:
+        """Take an item; False when closed or full, and then nothing was taken."""
+        if self._closed or len(self._waiting) >= self._limit:
+            return False
+        self._waiting.append(item)
+        if len(self._running) < self._lanes:
+            lane = asyncio.get_running_loop().create_task(self._drain())
+            self._running.add(lane)
+            lane.add_done_callback(self._running.discard)
+        return True
+
+    async def close(self) -> None:
+        """Take nothing more and return when everything taken has been worked."""
+        self._closed = True
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            try:
+                await self._work(batch)
+            except Exception:
+                _log.exception("a batch of %d was given up", len(batch))

@@ -1,0 +1,60 @@
+"""What services need from the actors, as five small promises; `actors/cluster_ports.py` keeps them, tests use fakes."""
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from taske_ray.core.call import Call
+from taske_ray.core.outcome import Outcome
+from taske_ray.db.fires import AssignedRun
+
+
+class RunHosts(Protocol):
+    """The live run hosts, as this process last saw them."""
+
+    def pick(self, key: bytes) -> UUID | None:
+        """The host that should take a run, or None: then the run is queued and any host claims it."""
+        ...
+
+    def assigned(self, run: AssignedRun) -> None:
+        """Nudge the run's host to start it. Losing the nudge costs two seconds, never the run."""
+        ...
+
+    def queued(self) -> None:
+        """Nudge the hosts to claim queued runs now."""
+        ...
+
+    def cancelled(self, owner: UUID, run_id: UUID) -> None:
+        """Nudge a run's host to look at its cancellation now."""
+        ...
+
+
+class Watchers(Protocol):
+    """The supervisor and its watchers."""
+
+    def changed(self) -> None:
+        """Nudge the supervisor: triggers were created, changed, enabled, disabled or deleted."""
+        ...
+
+
+class Calls(Protocol):
+    """The pool of IntegrationClients, for calls that a person waits for."""
+
+    async def perform(self, call: Call) -> Outcome:
+        """Do it now and return its outcome."""
+        ...
+
+    async def test_connection(self, user_id: UUID, connection_id: UUID) -> Outcome:
+        """Make the connection's test request; Succeeded.output is `{"label": …}`."""
+        ...
+
+
+class Readiness(Protocol):
+    """Whether the parts behind the API answer."""
+
+    async def parts(self) -> dict[str, bool]:
+        """Supervisor, run hosts and integration clients, each with yes or no."""
+        ...
+
+    async def figures(self) -> dict[str, Any]:
+        """Live counts for `/metrics`: watchers, live runs, calls in flight, queue lengths."""
+        ...
