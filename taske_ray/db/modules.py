@@ -1,0 +1,131 @@
+"""Rows of modules and capabilities: insert only, versioned; the newest version that is not retired is current."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import func, text, tuple_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from taske_ray.db.tables import Capability, Module
+
+Origin = Literal["catalog", "admin", "demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleHead:
+    """The newest version of a module without its document; `shipped`: the catalog or the demo once wrote it."""
+
+    module: str
+    version: int
+    hash: str
+    origin: Origin
+    retired: bool
+    shipped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilityHead:
+    """The newest version of a capability and the module version that carries it."""
+
+    capability: str
+    version: int
+    hash: str
+    module: str
+    module_version: int
+    retired: bool
+
+
+_heads = text(
+    "SELECT DISTINCT ON (module) module, version, hash, origin, retired_at IS NOT NULL AS retired,"
+    " bool_or(origin <> 'admin') OVER (PARTITION BY module) AS shipped"
+    " FROM modules WHERE CAST(:module AS text) IS NULL OR module = :module ORDER BY module, version DESC"
+)
+
+
+async def module_heads(tx: AsyncSession, module: str | None = None) -> list[ModuleHead]:
+    """The newest version of every module, or of one; retired ones too."""
+    rows = await tx.execute(_heads, {"module": module})
+    return [ModuleHead(**row) for row in rows.mappings()]
+
+
+async def capability_heads(tx: AsyncSession, module: str | None = None) -> list[CapabilityHead]:
+    """The newest version of every capability, or of one module's; retired ones too."""
+    query = (
+        select(Capability)
+        .distinct(col(Capability.capability))
+        .order_by(col(Capability.capability), col(Capability.version).desc())
+    )
+    if module is not None:
+        query = query.where(Capability.module == module)
+    return [
+        CapabilityHead(
+            capability=row.capability,
+            version=row.version,
+            hash=row.hash,
+            module=row.module,
+            module_version=row.module_version,
+            retired=row.retired_at is not None,
+        )
+        for row in await tx.exec(query)
+    ]
+
+
+async def module_documents(
+    tx: AsyncSession, wanted: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """The documents of these (module, version) pairs."""
+    pairs = list(wanted)
+    if not pairs:
+        return {}
+    rows = await tx.exec(select(Module).where(tuple_(col(Module.module), col(Module.version)).in_(pairs)))
+    return {(row.module, row.version): row.doc for row in rows}
+
+
+async def capability_versions(tx: AsyncSession, capability: str, since: int) -> Sequence[tuple[int, str, int]]:
+    """The versions of a capability from `since` on, oldest first: (version, module, module version)."""
+    query = (
+        select(Capability.version, Capability.module, Capability.module_version)
+        .where(Capability.capability == capability, Capability.version >= since)
+        .order_by(col(Capability.version))
+    )
+    return (await tx.exec(query)).all()
+
+
+async def lock_module(tx: AsyncSession, module: str) -> None:
+    """Let one writer at a time decide the next version of a module; freed by the end of the transaction."""
+    await tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('module:' || :m, 0))"), {"m": module})
+
+
+async def add_module(tx: AsyncSession, row: Module, capabilities: Sequence[Capability]) -> None:
+    """Insert a module version and the capabilities that changed with it."""
+    tx.add(row)
+    await tx.flush()
+    tx.add_all(capabilities)
+    await tx.flush()
+
+
+async def retire_capabilities(tx: AsyncSession, names: Iterable[str]) -> None:
+    """Nothing new may refer to these capabilities; their versions stay readable."""
+    await tx.execute(
+        update(Capability)
+        .where(col(Capability.capability).in_(list(names)), col(Capability.retired_at).is_(None))
+        .values(retired_at=func.clock_timestamp())
+    )
+
+
+async def retire_module(tx: AsyncSession, module: str) -> bool:
+    """Retire a module with its capabilities; False if there is none that is alive."""
+    retired = await tx.execute(
+        update(Module)
+        .where(col(Module.module) == module, col(Module.retired_at).is_(None))
+        .values(retired_at=func.clock_timestamp())
+        .returning(col(Module.module))
+    )
+    await tx.execute(
+        update(Capability)
+        .where(col(Capability.module) == module, col(Capability.retired_at).is_(None))
+        .values(retired_at=func.clock_timestamp())
+    )
+    return retired.first() is not None

@@ -1,0 +1,97 @@
+"""The catalog in the words of the contract: documents turned into what the API answers, in one language."""
+
+from typing import Any
+
+from taske_ray.services.catalog_cache import Catalog, Current, document
+from taske_ray.services.labels import localised, localised_schema
+
+connectable = frozenset({"none", "api_key", "bearer", "basic", "headers"})
+"""Types of authentication that a connection can be made with today; the others are kept as data."""
+
+_text = {"type": "string"}
+_secret = {"type": "string", "x-secret": True}
+_default_fields: dict[str, dict[str, Any]] = {
+    "bearer": {"type": "object", "required": ["token"], "properties": {"token": _secret}},
+    "basic": {
+        "type": "object",
+        "required": ["username", "password"],
+        "properties": {"username": _text, "password": _secret},
+    },
+}
+_no_auth = [{"id": "none", "type": "none"}]
+_empty_schema = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def auth_fields(scheme: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of what a connection with this scheme takes, closed."""
+    schema = scheme.get("fields") or _default_fields.get(scheme["type"], _empty_schema)
+    return {"additionalProperties": False, "type": "object", **schema}
+
+
+def module_summary(current: Current, locale: str) -> dict[str, Any]:
+    """A module in a list."""
+    head, doc = current.head, current.module.doc
+    return {
+        "module": head.module,
+        "version": head.version,
+        "name": localised(doc.get("name"), locale) or head.module,
+        "description": localised(doc.get("description"), locale),
+        "icon": doc.get("icon"),
+        "docs_url": doc.get("docs_url"),
+        "categories": doc.get("categories") or [],
+        "enabled": current.module.enabled,
+        "origin": head.origin,
+        "diverged": head.origin == "admin" and head.shipped,
+    }
+
+
+def module_view(catalog: Catalog, current: Current, locale: str) -> dict[str, Any]:
+    """A module with its ways to connect and its capabilities."""
+    schemes = [
+        {
+            "id": scheme["id"],
+            "type": scheme["type"],
+            "name": localised(scheme.get("name"), locale),
+            "fields": localised_schema(auth_fields(scheme), locale),
+            "available": scheme["type"] in connectable,
+        }
+        for scheme in current.module.doc.get("auth") or _no_auth
+    ]
+    names = [doc["capability"] for doc in current.module.doc["capabilities"]]
+    capabilities = [capability_summary(catalog, name, locale) for name in names if catalog.capability(name)]
+    return module_summary(current, locale) | {"auth": schemes, "capabilities": capabilities}
+
+
+def capability_summary(catalog: Catalog, name: str, locale: str) -> dict[str, Any]:
+    """A capability in a list."""
+    capability = catalog.capability(name)
+    assert capability is not None
+    doc = document(capability.module, name)
+    return {
+        "capability": name,
+        "module": capability.module.id,
+        "version": catalog.capabilities[name].version,
+        "kind": capability.kind,
+        "execution": capability.execution,
+        "name": localised(doc.get("name"), locale) or name,
+        "description": localised(doc.get("description"), locale),
+    }
+
+
+def capability_view(catalog: Catalog, name: str, locale: str) -> dict[str, Any]:
+    """A capability with its parameters, output and example."""
+    capability = catalog.capability(name)
+    assert capability is not None
+    doc = document(capability.module, name)
+    types = {
+        scheme["id"]: scheme["type"] for scheme in capability.module.doc.get("auth") or [{"id": "none", "type": "none"}]
+    }
+    accepted = [scheme for scheme in doc.get("auth") or types if scheme in types]
+    return capability_summary(catalog, name, locale) | {
+        "auth": accepted,
+        "connection_required": not any(types[scheme] == "none" for scheme in accepted),
+        "scopes": doc.get("scopes") or [],
+        "params": localised_schema(doc.get("params") or _empty_schema, locale),
+        "output": doc.get("output"),
+        "sample": doc.get("sample"),
+    }
