@@ -1,0 +1,361 @@
+"""The one outgoing HTTP client: httpx on the aiohttp transport, corrected (durability 6.3) and guarded (security 10).
+
+Nothing else in this tree opens connections for users. It never retries, keeps no cookies, knows no proxies, and
+says honestly whether a request may have left: `NotSent`, `MaybeSent`, `Refused` (answered, but not acceptable).
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import httpx
+import psutil
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
+from httpx_aiohttp import AiohttpTransport
+
+from taske_ray.core.http import HttpRequest, HttpResponse
+from taske_ray.core.outcome import ErrorClass
+from taske_ray.errors import TaskeError
+from taske_ray.integrations.body import BodyRefused, read_body
+from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_private_name
+from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
+from taske_ray.integrations.headers import HeaderRefused, checked_headers
+from taske_ray.integrations.hosts import is_bound_to
+from taske_ray.integrations.redirects import redirected
+from taske_ray.integrations.urls import BadUrl, WebUrl, default_ports
+
+connect_timeout_s = 5.0
+max_timeout_s = 300.0
+max_request_bytes = 6 * 1024 * 1024
+max_header_bytes = 64 * 1024
+max_redirects = 5
+
+# A server may close an idle connection just as the next request goes out on it: short idle times make that rare.
+idle_s = 4.0
+careful_idle_s = 1.0
+
+Lookup = Callable[[str, int], Awaitable[list[str]]]
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known about the request in hand while the library works on it."""
+
+    host: str
+    port: int
+    may_have_left: bool = False
+    denied: bool = False
+
+
+_exchange: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+class Transport:
+    """Sends requests; one per process, on one event loop.
+
+    `connections` bounds the open ones. `lookup` answers a name with addresses (the system's resolver by default);
+    every answer is checked.
+    """
+
+    def __init__(self, *, guard: EgressGuard, connections: int = 400, lookup: Lookup | None = None) -> None:
+        self.guard = guard
+        resolver = lookup or _SystemLookup()
+        self._usual = GuardedTransport(guard, resolver, connections=connections, idle_s=idle_s)
+        self._careful = GuardedTransport(guard, resolver, connections=connections, idle_s=careful_idle_s)
+
+    async def send(self, request: HttpRequest, *, timeout_s: float, careful: bool = False) -> HttpResponse:
+        """One complete exchange, redirects included, within `timeout_s` of wall clock.
+
+        `careful` takes no connection that idled for more than a second, for calls that must not become unknown.
+        Raises NotSent, MaybeSent or Refused.
+        """
+        journey = _Journey(self._careful if careful else self._usual, self.guard, request)
+        try:
+            async with asyncio.timeout(min(timeout_s, max_timeout_s)):
+                return await journey.complete()
+        except TimeoutError:
+            if journey.may_have_left:
+                raise MaybeSent("The service did not answer completely in time.") from None
+            raise NotSent("timeout", "No connection could be made in time.") from None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._usual.aclose()
+        await self._careful.aclose()
+
+
+class _Journey:
+    """One request and the redirects it is led through."""
+
+    def __init__(self, transport: "GuardedTransport", guard: EgressGuard, request: HttpRequest) -> None:
+        self._transport = transport
+        self._guard = guard
+        self._request = request
+        self._answered = False
+        self._exchange: _Exchange | None = None
+
+    @property
+    def may_have_left(self) -> bool:
+        return self._answered or (self._exchange is not None and self._exchange.may_have_left)
+
+    async def complete(self) -> HttpResponse:
+        request = self._request
+        for hop in range(min(request.max_redirects, max_redirects) + 1):
+            url = self._checked(request)
+            response = await self._one(request, url)
+            self._answered = True
+            follows = redirected(request, url, response)
+            if follows is None or hop == min(request.max_redirects, max_redirects):
+                return response
+            request = follows
+        raise AssertionError("the loop always returns")
+
+    def _checked(self, request: HttpRequest) -> WebUrl:
+        try:
+            url = self._guard.check_url(request.url)
+            _check_binding(self._guard, request, url)
+        except (EgressDenied, BadUrl, _HostNotAllowed) as error:
+            raise self._refusal(error.code, error.message) from None
+        return url
+
+    async def _one(self, request: HttpRequest, url: WebUrl) -> HttpResponse:
+        self._exchange = exchange = _Exchange(url.host, url.port)
+        _exchange.set(exchange)
+        outgoing = self._outgoing(request, url)
+        try:
+            return await self._exchanged(outgoing, request, url)
+        except EgressDenied as error:
+            raise self._refusal(error.code, error.message) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                raise  # the one deadline over everything
+            raise self._broken(exchange, error) from None
+
+    def _outgoing(self, request: HttpRequest, url: WebUrl) -> httpx.Request:
+        body = request.body or b""
+        if len(body) + len(request.url) > max_request_bytes:
+            raise self._refusal("request_too_large", f"The request is larger than {max_request_bytes} bytes.")
+        try:
+            headers = checked_headers(request.headers)
+        except HeaderRefused as error:
+            raise self._refusal(error.code, error.message) from None
+        return httpx.Request(request.method, url.text, headers=headers, content=body)
+
+    async def _exchanged(self, outgoing: httpx.Request, request: HttpRequest, url: WebUrl) -> HttpResponse:
+        response = await self._transport.handle_async_request(outgoing)
+        try:
+            headers = _readable_headers(response.headers)
+            body = (
+                b"" if request.method == "HEAD" else await read_body(response.aiter_raw(), headers, request.max_bytes)
+            )
+        except BodyRefused as error:
+            raise Refused(error.code, f"The service answered {response.status_code}. {error.message}") from None
+        finally:
+            await response.aclose()
+        return HttpResponse(status=response.status_code, headers=headers, body=body, url=url.text)
+
+    def _broken(self, exchange: _Exchange, error: Exception) -> TaskeError:
+        if exchange.denied or (isinstance(error, aiohttp.ClientConnectorDNSError) and is_private_name(exchange.host)):
+            # A private name that nobody knows must look like one that leads to a denied address.
+            return self._refusal(EgressDenied.code, EgressDenied().message)
+        if exchange.may_have_left:
+            return MaybeSent("The connection broke before the service answered completely.")
+        code, message = _connect_failure(error)
+        return self._refusal(code, message, ErrorClass.TRANSIENT)
+
+    def _refusal(self, code: str, message: str, error_class: ErrorClass = ErrorClass.FATAL) -> NotSent | Refused:
+        """Not sent, or, once an earlier hop was answered, refused after a redirect."""
+        return (Refused if self._answered else NotSent)(code, message, error_class)
+
+
+class GuardedTransport(AiohttpTransport):
+    """httpx's aiohttp transport with checked addresses, without retries, cookies, proxies and swallowed failures.
+
+    Errors of aiohttp pass through unmapped: httpx-aiohttp reports a disconnect after delivery as a failed connect.
+    """
+
+    def __init__(self, guard: EgressGuard, lookup: Lookup, *, connections: int, idle_s: float) -> None:
+        super().__init__(trust_env=False, limits=httpx.Limits(max_connections=connections, keepalive_expiry=idle_s))
+        self._guard = guard
+        self._lookup = lookup
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
+
+    def get_client(self) -> aiohttp.ClientSession:
+        """A session that keeps connections, and nothing else, between requests."""
+        connector = aiohttp.TCPConnector(
+            limit=self.limits.max_connections or 0,
+            keepalive_timeout=self.limits.keepalive_expiry,
+            ssl=self.ssl_context,
+            use_dns_cache=False,
+            resolver=_CheckingResolver(self._guard, self._lookup),
+            socket_factory=self._checked_socket,
+        )
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_mark_left)
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
+            trace_configs=[tracing],
+            max_field_size=max_header_bytes,
+            read_bufsize=64 * 1024,
+        )
+        session._retry_connection = False  # noqa: SLF001 - no public switch: aiohttp repeats idempotent methods by itself
+        return session
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send exactly this request; errors are those of aiohttp."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        response = await self.client.request(
+            request.method,
+            _wire_url(request.url),
+            headers={name.decode(): value.decode() for name, value in request.headers.raw if name.lower() not in _ours},
+            data=await request.aread() or None,
+            allow_redirects=False,
+            timeout=self._timeout,
+        )
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
+
+    def _checked_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """A socket for an address, checked once more: literals, and whatever the library may do one day."""
+        family, kind, protocol, _, place = address
+        exchange = _exchange.get(None)
+        try:
+            self._guard.check_address(exchange.host if exchange else None, place[0], place[1])
+        except EgressDenied:
+            if exchange is not None:
+                exchange.denied = True
+            raise
+        return socket.socket(family, kind, protocol)
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body as it arrives; aiohttp's errors stay what they are."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.content.iter_any():
+            yield chunk
+
+    async def aclose(self) -> None:
+        self._response.release()
+
+
+class _CheckingResolver(AbstractResolver):
+    """Looks a name up once and returns its addresses only if every one of them may be connected to."""
+
+    def __init__(self, guard: EgressGuard, lookup: Lookup) -> None:
+        self._guard = guard
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        addresses = await self._looked_up(host, port)
+        for address in addresses:
+            self._guard.check_address(host, address, port)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+            if family in (socket.AF_UNSPEC, socket.AF_INET6 if ":" in address else socket.AF_INET)
+        ]
+
+    async def _looked_up(self, host: str, port: int) -> list[str]:
+        try:
+            async with asyncio.timeout(connect_timeout_s):
+                addresses = await self._lookup(host, port)
+        except (TimeoutError, UnicodeError) as error:
+            raise OSError(socket.EAI_AGAIN, "no answer") from error
+        if not addresses:
+            raise OSError(socket.EAI_NONAME, "no address")
+        return addresses
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+class _SystemLookup:
+    """The system's resolver, in threads of its own so that slow names delay nothing else."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        answers = await loop.run_in_executor(self._threads, _addresses_of, host, port)
+        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def own_addresses() -> list[str]:
+    """Every address of this machine's interfaces."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    return [entry.address for card in psutil.net_if_addrs().values() for entry in card if entry.family in families]
+
+
+class _HostNotAllowed(TaskeError):
+    """The URL is outside the hosts that this module or connection is bound to, or not https."""
+
+    code = "host_not_allowed"
+
+
+# aiohttp writes these from the URL and the body.
+_ours = frozenset({b"host", b"content-length"})
+
+
+def _addresses_of(host: str, port: int) -> list[tuple[Any, ...]]:
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+async def _mark_left(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object) -> None:
+    """Called right before the first byte of the headers is written."""
+    _exchange.get().may_have_left = True
+
+
+def _check_binding(guard: EgressGuard, request: HttpRequest, url: WebUrl) -> None:
+    if not is_bound_to(request.allowed_hosts, *url.origin):
+        raise _HostNotAllowed
+    unbound = not request.credentialed and "*" in request.allowed_hosts
+    if url.scheme != "https" and not unbound and not guard.allows_plain_http(url.host, url.port):
+        raise _HostNotAllowed
+
+
+def _wire_url(url: httpx.URL) -> yarl.URL:
+    """The URL for aiohttp, byte for byte; another reading of host or port would be a hole."""
+    wire = yarl.URL(str(url), encoded=True)
+    if wire.raw_host != url.raw_host.decode() or wire.port != (url.port or default_ports[url.scheme]):
+        raise BadUrl
+    return wire
+
+
+def _readable_headers(headers: httpx.Headers) -> dict[str, str]:
+    if sum(len(name) + len(value) + 4 for name, value in headers.raw) > max_header_bytes:
+        raise BodyRefused("headers_too_large", "Its headers are larger than 64 KiB.")
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _connect_failure(error: Exception) -> tuple[str, str]:
+    """A code and a text that tell nothing about the place beyond the kind of failure."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "name_not_found", "The host name could not be looked up."
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "tls_failed", "No trusted TLS connection could be made."
+    return "connect_failed", "No connection could be made."
