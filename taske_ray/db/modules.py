@@ -46,7 +46,7 @@ _heads = text(
 
 async def module_heads(tx: AsyncSession, module: str | None = None) -> list[ModuleHead]:
     """The newest version of every module, or of one; retired ones too."""
-    rows = await tx.execute(_heads, {"module": module})
+    rows = await (await tx.connection()).execute(_heads, {"module": module})
     return [ModuleHead(**row) for row in rows.mappings()]
 
 
@@ -95,7 +95,8 @@ async def capability_versions(tx: AsyncSession, capability: str, since: int) -> 
 
 async def lock_module(tx: AsyncSession, module: str) -> None:
     """Let one writer at a time decide the next version of a module; freed by the end of the transaction."""
-    await tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('module:' || :m, 0))"), {"m": module})
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('module:' || :m, 0))")
+    await (await tx.connection()).execute(lock, {"m": module})
 
 
 async def add_module(tx: AsyncSession, row: Module, capabilities: Sequence[Capability]) -> None:
@@ -108,7 +109,7 @@ async def add_module(tx: AsyncSession, row: Module, capabilities: Sequence[Capab
 
 async def retire_capabilities(tx: AsyncSession, names: Iterable[str]) -> None:
     """Nothing new may refer to these capabilities; their versions stay readable."""
-    await tx.execute(
+    await tx.exec(
         update(Capability)
         .where(col(Capability.capability).in_(list(names)), col(Capability.retired_at).is_(None))
         .values(retired_at=func.clock_timestamp())
@@ -117,13 +118,13 @@ async def retire_capabilities(tx: AsyncSession, names: Iterable[str]) -> None:
 
 async def retire_module(tx: AsyncSession, module: str) -> bool:
     """Retire a module with its capabilities; False if there is none that is alive."""
-    retired = await tx.execute(
+    retired = await tx.exec(
         update(Module)
         .where(col(Module.module) == module, col(Module.retired_at).is_(None))
         .values(retired_at=func.clock_timestamp())
         .returning(col(Module.module))
     )
-    await tx.execute(
+    await tx.exec(
         update(Capability)
         .where(col(Capability.module) == module, col(Capability.retired_at).is_(None))
         .values(retired_at=func.clock_timestamp())

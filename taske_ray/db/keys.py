@@ -1,0 +1,44 @@
+"""Rows of data keys and signing keys: wrapped and sealed, useless without the master key."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from taske_ray.db.tables import DataKey, SigningKey
+
+
+async def newest_data_key(tx: AsyncSession, *, owner: UUID | None, purpose: str) -> DataKey | None:
+    """The data key that seals new values of a user (None: the instance) for a purpose."""
+    whose = col(DataKey.user_id).is_(None) if owner is None else col(DataKey.user_id) == owner
+    query = select(DataKey).where(whose, DataKey.purpose == purpose).order_by(col(DataKey.version).desc()).limit(1)
+    return (await tx.exec(query)).first()
+
+
+async def add_data_key(tx: AsyncSession, key: DataKey) -> None:
+    """Insert a data key, unless somebody else has just done so."""
+    await tx.exec(insert(DataKey).values(**key.model_dump(exclude_none=True)).on_conflict_do_nothing())
+
+
+async def get_data_key(tx: AsyncSession, key_id: UUID) -> DataKey | None:
+    """The data key that a sealed value names."""
+    return await tx.get(DataKey, key_id)
+
+
+async def signing_keys(tx: AsyncSession) -> Sequence[SigningKey]:
+    """The keys that sign or still verify access tokens, newest first."""
+    query = select(SigningKey).where(col(SigningKey.retired_at).is_(None)).order_by(col(SigningKey.created_at).desc())
+    return (await tx.exec(query)).all()
+
+
+async def add_signing_key(tx: AsyncSession, key: SigningKey) -> None:
+    """Insert a signing key."""
+    await tx.exec(insert(SigningKey).values(**key.model_dump(exclude_none=True)))
+
+
+async def lock_signing_keys(tx: AsyncSession) -> None:
+    """Let one process at a time decide whether a signing key must be made; freed by the end of the transaction."""
+    await (await tx.connection()).execute(text("SELECT pg_advisory_xact_lock(hashtextextended('signing_keys', 0))"))

@@ -1,0 +1,30 @@
+"""Rows of the mail outbox: written in the transaction that causes a mail, sent by the mail loop."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from taske_ray.db.tables import Mail
+
+
+async def add_mail(tx: AsyncSession, mail: Mail) -> None:
+    """Queue a mail."""
+    await tx.exec(insert(Mail).values(**mail.model_dump(exclude_none=True)))
+
+
+async def mails_to(tx: AsyncSession, *, owner: UUID, purpose: str, within: timedelta) -> int:
+    """How many mails of this purpose a user was sent lately."""
+    query = select(func.count()).where(
+        Mail.user_id == owner, Mail.purpose == purpose, col(Mail.created_at) > func.clock_timestamp() - within
+    )
+    return (await tx.exec(query)).one()
+
+
+async def list_mails(tx: AsyncSession, *, limit: int = 100) -> Sequence[Mail]:
+    """The newest mails of the outbox, for the operator's `taske mail list`."""
+    return (await tx.exec(select(Mail).order_by(col(Mail.id).desc()).limit(limit))).all()
