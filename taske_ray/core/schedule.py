@@ -293,7 +293,8 @@ def _day_on_or_after(days: str, day: date) -> date | None:
     try:
         start = datetime.combine(day, time()) - timedelta(minutes=1)
         # Debian's rule for days: with a `*` at the start of one of the two day fields both must match, else either
-        found: datetime = croniter(days, start, implement_cron_bug=True).get_next(datetime)
+        walk = croniter(days, start, implement_cron_bug=True)
+        found: datetime = walk.get_next(datetime)  # type: ignore[no-untyped-call]  # croniter has no types
     except (CroniterError, OverflowError):
         return None
     return found.date()

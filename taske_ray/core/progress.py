@@ -1,0 +1,299 @@
+"""The engine's brain: from what a run has recorded to what is written next and which call is made next.
+
+`start` begins or takes over a run, `after` digests an outcome, `sleep` and `resolve` the two special cases. Each
+returns one Decision, to be written in one transaction: the checkpoint of step n and the intent of step n + 1 together.
+Nothing here acts; losing a Decision before it is written loses nothing but time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
+from taske_ray.core.retry import (
+    GiveUp,
+    IdempotencyClass,
+    RetryAt,
+    again,
+    decide,
+    is_counted,
+    obeyed_wait_s,
+    on_unknown,
+)
+from taske_ray.core.run import (
+    Action,
+    Attempt,
+    AttemptStatus,
+    Progress,
+    RunStatus,
+    Step,
+    StepStatus,
+    next_step,
+    scope,
+    stops,
+)
+from taske_ray.core.size import is_larger
+from taske_ray.core.times import format_time
+from taske_ray.errors import TemplateError
+
+longest_active_time = timedelta(hours=1)
+largest_input = 6 * 1024 * 1024
+largest_context = 20 * 1024 * 1024
+Classify = Callable[[Action, dict[str, Any]], IdempotencyClass]
+Resolution = Literal["sent", "resend", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class NextCall:
+    """The call to make once the decision is written: `step.input` are its parameters, `attempt` its number."""
+
+    action: Action
+    step: Step
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write, and then what to do.
+
+    `status` is the run's afterwards: `running` comes with `call`, `waiting` with `available_at`. `steps` are those
+    that changed, `closed` is the attempt that ended (of step `closed_step`). `reauth`: the step's connection is dead
+    and must become `needs_reauth`. `progress` is the run as it will be recorded.
+    """
+
+    progress: Progress
+    status: RunStatus
+    steps: tuple[Step, ...] = ()
+    closed: Attempt | None = None
+    closed_step: int | None = None
+    call: NextCall | None = None
+    available_at: datetime | None = None
+    error: dict[str, Any] | None = None
+    reauth: bool = False
+
+
+def start(actions: Sequence[Action], progress: Progress, classify: Classify, now: datetime) -> Decision:
+    """Begin a run, or go on with one that was waiting or whose host died.
+
+    A last attempt without an outcome is taken as lost and closed as `unknown`. Whoever can still ask the client that
+    made it (durability, 6.4) does that first and hands the answer to `after` instead.
+    """
+    number = next_step(actions, progress.steps)
+    step = None if number is None else progress.steps.get(number)
+    if number is None or step is None or not _is_lost(step):
+        return _go_on(actions, progress, now)
+    action, last = actions[number - 1], step.attempts[-1]
+    lost = Unknown("The process that made this call died before its outcome was recorded.")
+    closed = _close(last, lost, now) if last.status is AttemptStatus.DISPATCHED else None
+    step = step if closed is None else step.with_attempt(closed)
+    choice = on_unknown(classify(action, step.input or {}), action.on_unknown)
+    if choice == "resend" and step.tried().counted < action.retry.max_attempts:
+        decision = _go_on(actions, progress.with_step(step), now)
+    else:
+        decision = _unknown_for_good(actions, progress, step, lost, now, ask=choice == "ask")
+    return replace(decision, closed=closed, closed_step=None if closed is None else number)
+
+
+def _is_lost(step: Step) -> bool:
+    """Whether the step was cut off in an attempt; `pending` means that a person has decided about it since."""
+    open_or_unknown = {AttemptStatus.DISPATCHED, AttemptStatus.UNKNOWN}
+    return step.status is StepStatus.RUNNING and bool(step.attempts) and step.attempts[-1].status in open_or_unknown
+
+
+def after(
+    actions: Sequence[Action],
+    progress: Progress,
+    number: int,
+    attempt: Attempt | None,
+    outcome: Succeeded | Failed | Unknown,
+    *,
+    classify: Classify,
+    now: datetime,
+    jitter: float,
+) -> Decision:
+    """Digest the outcome of step `number`. `attempt` is the one that was dispatched; None where none was needed."""
+    step, action = progress.steps[number], actions[number - 1]
+    closed = None if attempt is None else _close(attempt, outcome, now)
+    if closed is not None:
+        step = step.with_attempt(closed)
+    match outcome:
+        case Succeeded():
+            decision = _succeeded(actions, progress, step, outcome, now)
+        case Failed():
+            decision = _failed(actions, progress, step, outcome, now, jitter)
+        case Unknown():
+            choice = on_unknown(classify(action, step.input or {}), action.on_unknown)
+            decision = _unknown(actions, progress, step, outcome, now, jitter, choice=choice)
+    return replace(decision, closed=closed, closed_step=None if closed is None else number)
+
+
+def sleep(progress: Progress, number: int, until: datetime) -> Decision:
+    """A `system.delay` has not passed: the run leaves memory, the moment is kept in the step's input."""
+    step = progress.steps[number]
+    step = replace(step, input={**(step.input or {}), "until": format_time(until)})
+    return Decision(progress.with_step(step), RunStatus.WAITING, steps=(step,), available_at=until)
+
+
+def resolve(actions: Sequence[Action], progress: Progress, choice: Resolution) -> Decision | None:
+    """A person decides about the step that parked a run; None if no step waits for that."""
+    # it is the last that was reached: nothing goes on behind a parked step
+    step = max(progress.steps.values(), key=lambda one: one.number, default=None)
+    if step is None or step.status is not StepStatus.UNKNOWN:
+        return None
+    settled = {"sent": StepStatus.SUCCEEDED, "resend": StepStatus.PENDING, "fail": StepStatus.FAILED}[choice]
+    step = replace(step, status=settled, error=step.error if choice == "fail" else None)
+    progress = progress.with_step(step)
+    if stops(actions[step.number - 1], step):
+        return Decision(progress, RunStatus.FAILED, steps=(step,), error=_run_error(step))
+    return Decision(progress, RunStatus.QUEUED, steps=(step,))
+
+
+def _go_on(actions: Sequence[Action], progress: Progress, now: datetime) -> Decision:
+    """Walk over steps that make no call until one does, or until the run ends."""
+    written: list[Step] = []
+    while (number := next_step(actions, progress.steps)) is not None:
+        step = _open(actions, progress, number, now)
+        progress = progress.with_step(step)
+        written.append(step)
+        if step.status is StepStatus.RUNNING:
+            call = NextCall(actions[number - 1], step, step.next_attempt)
+            return Decision(progress, RunStatus.RUNNING, steps=tuple(written), call=call)
+        if _is_overtime(step):
+            return Decision(progress, RunStatus.FAILED, steps=tuple(written), error=_run_error(step))
+    stopped = next((step for step in progress.steps.values() if stops(actions[step.number - 1], step)), None)
+    status = RunStatus.SUCCEEDED if stopped is None else RunStatus.FAILED
+    error = None if stopped is None else _run_error(stopped)
+    return Decision(progress, status, steps=tuple(written), error=error)
+
+
+def _is_overtime(step: Step) -> bool:
+    return step.error is not None and step.error["code"] == "run_timeout"
+
+
+def _open(actions: Sequence[Action], progress: Progress, number: int, now: datetime) -> Step:
+    action, recorded = actions[number - 1], progress.steps.get(number)
+    step = recorded or Step(number, action.key, action.capability, StepStatus.PENDING)
+    if progress.active_time(now) > longest_active_time:
+        return _with_error(step, "run_timeout", "The run has been active for more than one hour.")
+    if step.input is not None:
+        return replace(step, status=StepStatus.RUNNING)
+    try:
+        return _render(action, step, scope(actions, progress, format_time(now)))
+    except TemplateError as error:
+        place = f" (at {error.pointer})" if error.pointer else ""
+        return _with_error(step, error.code, f"{error.message}{place}")
+
+
+def _render(action: Action, step: Step, names: dict[str, Any]) -> Step:
+    if action.condition is not None and not action.condition.evaluate(names):
+        return replace(step, status=StepStatus.SKIPPED)
+    params = action.params.evaluate(names)
+    if is_larger(params, largest_input):
+        return _with_error(step, "input_too_large", "The step's input is larger than 6 MiB.")
+    return replace(step, status=StepStatus.RUNNING, input=params)
+
+
+def _succeeded(
+    actions: Sequence[Action], progress: Progress, step: Step, outcome: Succeeded, now: datetime
+) -> Decision:
+    done = replace(step, status=StepStatus.SUCCEEDED, output=outcome.output, error=None)
+    if is_larger(progress.with_step(done).outputs(), largest_context):
+        message = "The outputs of this run are larger than 20 MiB together. Ask for less in this step."
+        done = _with_error(step, "output_too_large", message)
+    return _finish_step(actions, progress, done, now)
+
+
+def _failed(
+    actions: Sequence[Action], progress: Progress, step: Step, failure: Failed, now: datetime, jitter: float
+) -> Decision:
+    next_try: RetryAt | GiveUp = GiveUp("not_retryable")
+    if step.attempts:
+        next_try = decide(step.tried(), failure, actions[step.number - 1].retry, now, jitter)
+    if isinstance(next_try, RetryAt):
+        return _wait(progress, replace(step, error=_error(failure)), next_try)
+    dead = next_try.reason == "auth_revoked" or failure.error_class is ErrorClass.AUTH_REVOKED
+    if next_try.reason == "auth_revoked":
+        connected = actions[step.number - 1].connection is not None
+        failure = replace(failure, error_class=ErrorClass.AUTH_REVOKED if connected else ErrorClass.PERMISSION)
+    error = _error(failure)
+    if next_try.reason != "not_retryable":
+        error["gave_up"] = next_try.reason
+    return replace(
+        _finish_step(actions, progress, replace(step, status=StepStatus.FAILED, error=error), now),
+        reauth=dead and actions[step.number - 1].connection is not None,
+    )
+
+
+def _unknown(
+    actions: Sequence[Action],
+    progress: Progress,
+    step: Step,
+    outcome: Unknown,
+    now: datetime,
+    jitter: float,
+    *,
+    choice: Literal["resend", "ask", "fail"],
+) -> Decision:
+    if choice == "resend" and step.attempts:
+        next_try = again(step.tried(), actions[step.number - 1].retry, now, jitter)
+        if isinstance(next_try, RetryAt):
+            return _wait(progress, replace(step, error=_unknown_error(outcome)), next_try)
+    return _unknown_for_good(actions, progress, step, outcome, now, ask=choice == "ask")
+
+
+def _unknown_for_good(
+    actions: Sequence[Action], progress: Progress, step: Step, outcome: Unknown, now: datetime, *, ask: bool
+) -> Decision:
+    step = replace(step, status=StepStatus.UNKNOWN, error=_unknown_error(outcome))
+    if not ask:
+        return _finish_step(actions, progress, step, now)
+    return Decision(progress.with_step(step), RunStatus.NEEDS_ATTENTION, steps=(step,), error=_run_error(step))
+
+
+def _finish_step(actions: Sequence[Action], progress: Progress, step: Step, now: datetime) -> Decision:
+    decision = _go_on(actions, progress.with_step(step), now)
+    return replace(decision, steps=(step, *decision.steps))
+
+
+def _wait(progress: Progress, step: Step, next_try: RetryAt) -> Decision:
+    step = replace(step, error={**(step.error or {}), "retry_at": format_time(next_try.at)})
+    return Decision(progress.with_step(step), RunStatus.WAITING, steps=(step,), available_at=next_try.at)
+
+
+def _close(attempt: Attempt, outcome: Succeeded | Failed | Unknown, now: datetime) -> Attempt:
+    attempt = replace(attempt, finished_at=now, request=outcome.request)
+    match outcome:
+        case Succeeded():
+            return replace(attempt, status=AttemptStatus.SUCCEEDED, sent=True, http_status=outcome.http_status)
+        case Failed():
+            return replace(
+                attempt,
+                status=AttemptStatus.FAILED,
+                sent=outcome.sent,
+                counted=is_counted(outcome),
+                http_status=outcome.http_status,
+                error=_error(outcome),
+            )
+        case Unknown():
+            return replace(attempt, status=AttemptStatus.UNKNOWN, error=_unknown_error(outcome))
+
+
+def _error(failure: Failed) -> dict[str, Any]:
+    error: dict[str, Any] = {"class": failure.error_class.value, "code": failure.code, "message": failure.message}
+    ordered = obeyed_wait_s(failure.retry_after_s)
+    return error if ordered is None else {**error, "retry_after_s": ordered}
+
+
+def _unknown_error(outcome: Unknown) -> dict[str, Any]:
+    return {"class": "unknown", "code": outcome.code, "message": outcome.message}
+
+
+def _with_error(step: Step, code: str, message: str) -> Step:
+    return replace(
+        step, status=StepStatus.FAILED, error={"class": ErrorClass.FATAL.value, "code": code, "message": message}
+    )
+
+
+def _run_error(step: Step) -> dict[str, Any]:
+    return {**(step.error or {}), "step": step.key}
