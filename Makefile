@@ -55,9 +55,9 @@ bench: $(DEV) ## Measure the pipeline and print the table
 build: $(DEV) ## The wheel with all three packages, in dist/
 	$(PY) -m build --no-isolation --wheel
 
-lock: $(DEV) ## Resolve the dependencies anew: requirements.lock, requirements-dev.lock
-	printf '%s\n' $(BUILD) | $(UV) --output-file requirements.lock pyproject.toml -
-	printf '%s\n' $(BUILD) | $(UV) --output-file requirements-dev.lock --extra dev --constraint requirements.lock pyproject.toml -
+lock: $(DEV) ## Lock the dependencies of pyproject.toml; newer versions with ARGS=--upgrade
+	printf '%s\n' $(BUILD) | $(UV) $(ARGS) --output-file requirements.lock pyproject.toml -
+	printf '%s\n' $(BUILD) | $(UV) $(ARGS) --output-file requirements-dev.lock --extra dev --constraint requirements.lock pyproject.toml -
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
