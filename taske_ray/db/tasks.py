@@ -1,0 +1,204 @@
+"""Rows of tasks, their versions and their triggers: each write is one statement, so they cannot disagree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+
+_lock_tasks = "SELECT pg_advisory_xact_lock(hashtextextended('tasks:' || %(user_id)s::uuid, 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class HookRow:
+    """The hook of a webhook trigger: the digest of its token, and the sealed token (with its literal secrets)."""
+
+    hook_hash: bytes | None = None
+    hook_data_key: UUID | None = None
+    hook_sealed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRow:
+    """What a task's trigger is from now on. `reset`: it watches something else than before."""
+
+    kind: str
+    capability: str
+    capability_version: int
+    connection_id: UUID | None
+    spec: dict[str, Any]
+    misfire: str = "once"
+    anchor_at: datetime | None = None
+    next_fire_at: datetime | None = None
+    hook: HookRow = HookRow()
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskText:
+    """What a task is from now on."""
+
+    name: str
+    enabled: bool
+    overlap: str
+    spec: dict[str, Any]
+    pins: dict[str, int]
+    trigger: TriggerRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task as it stands, with its trigger; `read_at` is the database's clock."""
+
+    id: UUID
+    user_id: UUID
+    version: int
+    name: str
+    enabled: bool
+    overlap: str
+    created_at: datetime
+    updated_at: datetime
+    spec: dict[str, Any]
+    pins: dict[str, int]
+    trigger_id: UUID
+    kind: str
+    capability: str
+    capability_version: int
+    connection_id: UUID | None
+    trigger_spec: dict[str, Any]
+    misfire: str
+    anchor_at: datetime | None
+    next_fire_at: datetime | None
+    paused_reason: str | None
+    hook_hash: bytes | None
+    hook_data_key: UUID | None
+    hook_sealed: bytes | None
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A saved version of a task."""
+
+    version: int
+    spec: dict[str, Any]
+    pins: dict[str, int]
+    created_at: datetime
+
+
+class TaskRows:
+    """The tasks of users; every method names the owner."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def now(self) -> datetime:
+        """The database's clock."""
+        rows = await self._database.fetch("SELECT clock_timestamp() AS now")
+        now: datetime = rows[0]["now"]
+        return now
+
+    async def create(self, *, owner: UUID, task_id: UUID, trigger_id: UUID, task: TaskText, limit: int) -> bool:
+        """Insert a task; False when the user has `limit` tasks already."""
+        values = _columns(task) | {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id, "task_limit": limit}
+        async with self._database.hot_transaction() as connection:
+            await connection.execute(_lock_tasks, {"user_id": owner})
+            created = await connection.execute(queries.create_task, values)
+            return await created.fetchone() is not None
+
+    async def replace(
+        self, *, owner: UUID, task_id: UUID, trigger_id: UUID, expected: int, task: TaskText
+    ) -> int | None:
+        """Save the next version; its number, or None when `expected` is no longer the newest."""
+        values = _columns(task) | {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id}
+        values |= {"expected": expected, "reset": task.trigger.reset}
+        rows = await self._database.fetch(queries.replace_task, values)
+        return rows[0]["version"] if rows else None
+
+    async def switch(
+        self,
+        *,
+        owner: UUID,
+        task_id: UUID,
+        expected: int,
+        enabled: bool,
+        anchor_at: datetime | None,
+        next_fire_at: datetime | None,
+    ) -> bool:
+        """Enable or disable; False when `expected` is no longer the newest version."""
+        values = {"user_id": owner, "task_id": task_id, "expected": expected, "enabled": enabled}
+        values |= {"anchor_at": anchor_at, "next_fire_at": next_fire_at}
+        return bool(await self._database.fetch(queries.switch_task, values))
+
+    async def get(self, *, owner: UUID, task_id: UUID) -> StoredTask | None:
+        """One task of a user."""
+        found = await self._read(owner, task_id=task_id)
+        return found[0] if found else None
+
+    async def list(
+        self, *, owner: UUID, after: UUID | None = None, limit: int = 50, name: str | None = None
+    ) -> Sequence[StoredTask]:
+        """A page of a user's tasks, newest first, beginning behind `after`."""
+        return await self._read(owner, after=after, limit=limit, name=name)
+
+    async def delete(self, *, owner: UUID, task_id: UUID, expected: int | None) -> bool:
+        """Delete a task (of this version, if one is named); False if there is none."""
+        values = {"user_id": owner, "task_id": task_id, "expected": expected}
+        return bool(await self._database.fetch(queries.delete_task, values))
+
+    async def versions(
+        self, *, owner: UUID, task_id: UUID, before: int | None = None, limit: int = 50
+    ) -> Sequence[StoredVersion]:
+        """A page of a task's versions, newest first."""
+        rows = await self._database.fetch(
+            "SELECT version, spec, pins, created_at FROM task_versions WHERE task_id = %(task_id)s"
+            " AND user_id = %(user_id)s AND (%(before)s::int IS NULL OR version < %(before)s)"
+            " ORDER BY version DESC LIMIT %(limit)s",
+            {"task_id": task_id, "user_id": owner, "before": before, "limit": limit},
+        )
+        return [StoredVersion(**row) for row in rows]
+
+    async def _read(
+        self,
+        owner: UUID,
+        *,
+        task_id: UUID | None = None,
+        after: UUID | None = None,
+        limit: int = 1,
+        name: str | None = None,
+    ) -> Sequence[StoredTask]:
+        values = {"user_id": owner, "task_id": task_id, "after": after, "limit": limit, "name": name}
+        return [StoredTask(**row) for row in await self._database.fetch(queries.read_tasks, values)]
+
+
+async def find_hook(database: Database, *, digest: bytes) -> dict[str, Any] | None:
+    """The webhook trigger behind a token's digest, with the data key that sealed it."""
+    rows = await database.fetch(queries.find_hook, {"digest": digest})
+    return rows[0] if rows else None
+
+
+def _columns(task: TaskText) -> dict[str, Any]:
+    trigger = task.trigger
+    return {
+        "name": task.name,
+        "enabled": task.enabled,
+        "overlap": task.overlap,
+        "spec": orjson.dumps(task.spec).decode(),
+        "pins": orjson.dumps(task.pins).decode(),
+        "kind": trigger.kind,
+        "capability": trigger.capability,
+        "capability_version": trigger.capability_version,
+        "connection_id": trigger.connection_id,
+        "trigger_spec": orjson.dumps(trigger.spec).decode(),
+        "misfire": trigger.misfire,
+        "anchor_at": trigger.anchor_at,
+        "next_fire_at": trigger.next_fire_at,
+        "hook_hash": trigger.hook.hook_hash,
+        "hook_data_key": trigger.hook.hook_data_key,
+        "hook_sealed": trigger.hook.hook_sealed,
+    }
