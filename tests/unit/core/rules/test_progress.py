@@ -1,0 +1,340 @@
+"""The engine's brain: what is written and called next, for every outcome."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taske_ray.core import progress as engine
+from taske_ray.core.delay import wake_at
+from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
+from taske_ray.core.progress import Decision, after, resolve, sleep, start
+from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, StepStatus, can_move
+from taske_ray.core.size import is_larger
+from taske_ray.errors import TemplateError
+
+now = datetime(2027, 5, 4, 12, tzinfo=UTC)
+empty = Progress({"n": 1}, {"id": "run_1"}, {"name": "t"})
+
+
+class Template:
+    """A template that is a function of its scope."""
+
+    def __init__(self, function):
+        self.evaluate = function
+
+
+def undefined(_scope):
+    raise TemplateError("template_undefined", "trigger.output.x is missing", "/text")
+
+
+def action(number: int, params=lambda _scope: {}, condition=None, **more: object) -> Action:
+    test = None if condition is None else Template(condition)
+    return Action(number, f"action{number}", "http.request", 1, Template(params), test, **more)
+
+
+def safe(_action, _params):
+    return "safe"
+
+
+def ask(_action, _params):
+    return "ask"
+
+
+def dispatched(decision: Decision) -> Attempt:
+    return Attempt(decision.call.attempt, AttemptStatus.DISPATCHED, now)
+
+
+def digest(actions, decision, outcome, *, classify=safe, jitter=1.0) -> Decision:
+    """The decision after the call of an earlier decision ended like this."""
+    step = decision.call.step.number
+    attempt = dispatched(decision)
+    return after(actions, decision.progress, step, attempt, outcome, classify=classify, now=now, jitter=jitter)
+
+
+def begun(actions) -> Decision:
+    return start(actions, empty, safe, now)
+
+
+def failed(error_class: str, **more: object) -> Failed:
+    return Failed(ErrorClass(error_class), "http_error", "no", http_status=500, **more)
+
+
+def test_a_fresh_run_opens_its_first_step():
+    """The first step is written `running` with its rendered input, and called as attempt 1."""
+    decision = begun([action(1, lambda scope: {"n": scope["trigger"]["output"]["n"]}), action(2)])
+    assert (decision.status, decision.call.attempt) == (RunStatus.RUNNING, 1)
+    assert [(step.number, step.status, step.input) for step in decision.steps] == [(1, StepStatus.RUNNING, {"n": 1})]
+
+
+def test_success_is_one_write_with_the_next_intent():
+    """The checkpoint of step 1 and the opening of step 2, which sees its output, are one decision."""
+    actions = [action(1), action(2, lambda scope: {"id": scope["action1"]["output"]["id"]})]
+    decision = digest(actions, begun(actions), Succeeded({"id": 9}, http_status=201))
+    assert [(step.number, step.status) for step in decision.steps] == [(1, "succeeded"), (2, "running")]
+    assert decision.call.step.input == {"id": 9}
+    assert (decision.closed_step, decision.closed.status, decision.closed.http_status) == (1, "succeeded", 201)
+    assert decision.closed.finished_at == now
+
+
+def test_the_last_success_ends_the_run():
+    """Behind the last step the run has succeeded."""
+    decision = digest([action(1)], begun([action(1)]), Succeeded(None))
+    assert (decision.status, decision.call, decision.error) == (RunStatus.SUCCEEDED, None, None)
+
+
+def test_a_task_without_actions_succeeds():
+    """There may be nothing to do."""
+    assert begun([]).status is RunStatus.SUCCEEDED
+
+
+def test_false_condition_skips():
+    """`if` false: the step is skipped, without input, and the next one opens in the same write."""
+    actions = [action(1, undefined, condition=lambda _scope: False), action(2)]
+    decision = begun(actions)
+    assert [(step.number, step.status) for step in decision.steps] == [(1, "skipped"), (2, "running")]
+
+
+@pytest.mark.parametrize("where", ["params", "condition"])
+def test_template_errors_fail_the_step_before_anything_is_sent(where):
+    """An error in a template is class fatal, with its code and its field, and there is no call."""
+    broken = action(1, undefined) if where == "params" else action(1, condition=undefined)
+    decision = begun([broken, action(2)])
+    assert (decision.status, decision.call) == (RunStatus.FAILED, None)
+    error = {"class": "fatal", "code": "template_undefined", "message": "trigger.output.x is missing (at /text)"}
+    assert decision.steps[0].error == error
+    assert decision.error == {**error, "step": "action1"}
+
+
+def test_continue_after_a_failure():
+    """`on_error: continue`: the step has failed, a later template sees it, and the run succeeds."""
+    actions = [action(1, on_error="continue"), action(2, lambda scope: {"seen": scope["action1"]["error"]["code"]})]
+    decision = digest(actions, begun(actions), failed("not_found"))
+    assert decision.call.step.input == {"seen": "http_error"}
+    assert digest(actions, decision, Succeeded(1)).status is RunStatus.SUCCEEDED
+
+
+def test_a_definite_no_fails_the_run():
+    """A 404 is not retried: step and run have failed, and the run names the step."""
+    actions = [action(1), action(2)]
+    decision = digest(actions, begun(actions), failed("not_found"))
+    assert (decision.status, decision.steps[0].status, decision.error["step"]) == ("failed", "failed", "action1")
+
+
+def test_a_transient_failure_waits():
+    """A 503 leaves the run waiting until the next attempt, the step still running and saying why."""
+    decision = digest([action(1)], begun([action(1)]), failed("transient", retry_after_s=60), jitter=0.0)
+    assert (decision.status, decision.available_at) == (RunStatus.WAITING, now + timedelta(seconds=60))
+    assert decision.steps[0].status is StepStatus.RUNNING
+    assert decision.steps[0].error["retry_at"] == "2027-05-04T12:01:00Z"
+    assert decision.closed.error["retry_after_s"] == 60
+
+
+def test_waking_up_makes_the_next_attempt_with_the_same_input():
+    """Templates are rendered once: a later attempt sends the same input under the next number."""
+    inputs = iter([{"n": 1}, {"n": 2}])
+    actions = [action(1, lambda _scope: next(inputs))]
+    waiting = digest(actions, begun(actions), failed("transient"))
+    again = start(actions, waiting.progress, safe, now)
+    assert (again.call.attempt, again.call.step.input) == (2, {"n": 1})
+
+
+def test_attempts_run_out():
+    """After the last attempt the step fails and says that no more were left."""
+    actions = [action(1)]
+    decision, seen = begun(actions), 0
+    while decision.call is not None:
+        seen += 1
+        decision = digest(actions, decision, failed("transient"), jitter=0.0)
+        if decision.status is RunStatus.WAITING:
+            decision = start(actions, decision.progress, safe, now)
+    assert (seen, decision.status, decision.error["gave_up"]) == (5, RunStatus.FAILED, "max_attempts")
+
+
+def test_rate_limits_cost_no_attempt():
+    """A 429 is recorded but not counted."""
+    decision = digest([action(1)], begun([action(1)]), failed("rate_limited", retry_after_s=1))
+    assert (decision.closed.counted, decision.status) == (False, RunStatus.WAITING)
+
+
+@pytest.mark.parametrize(("connection", "expected"), [("conn", ("auth_revoked", True)), (None, ("permission", False))])
+def test_a_token_that_stays_expired(connection, expected):
+    """After one refresh the connection is dead; without a connection it was a lack of permission."""
+    actions = [action(1, connection=connection)]
+    waiting = digest(actions, begun(actions), failed("auth_expired"))
+    assert (waiting.status, waiting.available_at) == (RunStatus.WAITING, now)
+    decision = digest(actions, start(actions, waiting.progress, safe, now), failed("auth_expired"))
+    assert (decision.error["class"], decision.reauth) == expected
+
+
+def test_unknown_is_sent_again_if_that_is_safe():
+    """A safe call without an answer waits and is tried again; its attempt stays unknown."""
+    decision = digest([action(1)], begun([action(1)]), Unknown("timed out"))
+    assert (decision.status, decision.closed.status) == (RunStatus.WAITING, AttemptStatus.UNKNOWN)
+
+
+def test_unknown_parks_the_run():
+    """For class `ask` the run needs attention and shows the step; nothing behind it is opened."""
+    actions = [action(1, on_error="continue"), action(2)]
+    decision = digest(actions, begun(actions), Unknown("timed out"), classify=ask)
+    assert (decision.status, decision.steps[0].status) == (RunStatus.NEEDS_ATTENTION, StepStatus.UNKNOWN)
+    assert (decision.error["code"], decision.call) == ("unknown_outcome", None)
+
+
+def test_unknown_may_fail():
+    """`on_unknown: fail` ends the step as unknown, never as a plain failure, and the run as failed."""
+    actions = [action(1, on_unknown="fail")]
+    decision = digest(actions, begun(actions), Unknown("timed out"))
+    assert (decision.status, decision.steps[0].status) == (RunStatus.FAILED, StepStatus.UNKNOWN)
+
+
+@pytest.mark.parametrize("status", ["dispatched", "unknown"])
+def test_a_taken_over_run_sends_again_or_parks(status):
+    """A call whose process died is unknown: a safe one goes out as the next attempt, an `ask` one parks."""
+    actions = [action(1)]
+    first = begun(actions)
+    step = first.call.step.with_attempt(replace(dispatched(first), status=AttemptStatus(status)))
+    taken = first.progress.with_step(step)
+    again = start(actions, taken, safe, now)
+    assert (again.status, again.call.attempt) == (RunStatus.RUNNING, 2)
+    assert (again.closed is not None) == (status == "dispatched")
+    parked = start(actions, taken, ask, now)
+    assert (parked.status, parked.steps[0].attempts[-1].status) == ("needs_attention", AttemptStatus.UNKNOWN)
+
+
+def test_a_run_taken_over_between_steps_goes_on():
+    """What is recorded is not repeated."""
+    actions = [action(1), action(2)]
+    done = digest(actions, begun(actions), Succeeded(1)).progress.steps[1]
+    decision = start(actions, empty.with_step(done), safe, now)
+    assert [step.number for step in decision.steps] == [2]
+
+
+def test_a_run_taken_over_after_its_end_only_ends():
+    """With all steps recorded there is only the terminal state to write (C14)."""
+    actions = [action(1)]
+    done = digest(actions, begun(actions), Succeeded(1)).progress
+    decision = start(actions, done, safe, now)
+    assert (decision.status, decision.steps, decision.call) == (RunStatus.SUCCEEDED, (), None)
+
+
+@pytest.mark.parametrize(
+    ("choice", "status", "step"),
+    [("sent", "queued", "succeeded"), ("resend", "queued", "pending"), ("fail", "failed", "failed")],
+)
+def test_resolving(choice, status, step):
+    """A person's word settles the parked step and lets the run go on or fail."""
+    actions = [action(1), action(2)]
+    parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
+    decision = resolve(actions, parked, choice)
+    assert (decision.status, decision.steps[0].status) == (status, step)
+
+
+def test_a_resend_is_not_asked_again():
+    """After `resend` the next host sends under the next number though the class is still `ask`."""
+    actions = [action(1)]
+    parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
+    decision = start(actions, resolve(actions, parked, "resend").progress, ask, now)
+    assert (decision.status, decision.call.attempt) == (RunStatus.RUNNING, 2)
+
+
+def test_nothing_to_resolve():
+    """A run in which nothing is unknown has nothing to decide."""
+    assert resolve([action(1)], empty, "fail") is None
+
+
+def test_delay_sleeps_and_wakes():
+    """A delay leaves the run waiting with the moment in its input, and is asked again from there."""
+    actions = [action(1, lambda _scope: {"for": "PT10M"})]
+    decision = begun(actions)
+    until = wake_at(decision.call.step.input, now)
+    asleep = sleep(decision.progress, 1, until)
+    assert (asleep.status, asleep.available_at) == (RunStatus.WAITING, now + timedelta(minutes=10))
+    later = now + timedelta(minutes=11)
+    woken = start(actions, asleep.progress, safe, later)
+    assert wake_at(woken.call.step.input, later) == until
+    output = Succeeded({"until": "2027-05-04T12:10:00Z"})
+    done = after(actions, woken.progress, 1, None, output, classify=safe, now=later, jitter=0.0)
+    assert (done.status, done.closed) == (RunStatus.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("params", [{}, {"for": "soon"}, {"until": "never"}, {"for": "P999999999999D"}])
+def test_bad_delays_fail(params):
+    """A delay that cannot be read is a failure with advice."""
+    assert wake_at(params, now).code == "bad_delay"
+
+
+def test_an_hour_of_calls_is_enough():
+    """A run that was active for more than an hour fails, whatever its actions say about errors."""
+    actions = [action(1, on_error="continue"), action(2, on_error="continue")]
+    decision = begun(actions)
+    long = replace(dispatched(decision), started_at=now - timedelta(hours=1, seconds=1))
+    late = after(actions, decision.progress, 1, long, Succeeded(1), classify=safe, now=now, jitter=0.0)
+    assert (late.status, late.error["code"]) == (RunStatus.FAILED, "run_timeout")
+
+
+def test_too_much_is_an_error(monkeypatch):
+    """A step whose input, or a run whose outputs, are too large fails; nothing is cut off."""
+    monkeypatch.setattr(engine, "largest_input", 20)
+    assert begun([action(1, lambda _scope: {"text": "x" * 20})]).error["code"] == "input_too_large"
+    monkeypatch.setattr(engine, "largest_context", 20)
+    actions = [action(1)]
+    decision = digest(actions, begun(actions), Succeeded("x" * 20))
+    assert (decision.error["code"], decision.closed.status) == ("output_too_large", AttemptStatus.SUCCEEDED)
+
+
+def test_sizes():
+    """Text counts in UTF-8, containers with what they hold, and the walk stops at the limit."""
+    assert not is_larger({"a": [1, None, "한"]}, 30)
+    assert is_larger("한" * 10, 30)
+    assert is_larger([[0]] * 100, 100)
+
+
+outcomes = st.one_of(
+    st.just(Succeeded({"x": 1})),
+    st.just(Unknown("?")),
+    st.sampled_from([failed(name, sent=sent) for name in ErrorClass for sent in (True, False)]),
+)
+action_kinds = st.tuples(
+    st.sampled_from(["stop", "continue"]), st.sampled_from([None, "resend", "ask", "fail"]), st.booleans()
+)
+
+
+@given(st.lists(action_kinds, max_size=4), st.lists(outcomes, max_size=40), st.sampled_from([safe, ask]), st.data())
+def test_every_run_ends_by_legal_moves(kinds, results, classify, data):
+    """Whatever happens: legal moves, order kept, at most one success per step, and in the end the run is over."""
+    actions = [
+        action(n, condition=lambda _scope, run=run: run, on_error=on_error, on_unknown=on_unknown)
+        for n, (on_error, on_unknown, run) in enumerate(kinds, 1)
+    ]
+    decision, moment = start(actions, empty, classify, now), now
+    statuses = {}
+    for result in [*results, *[Succeeded(None)] * 10]:
+        for step in decision.steps:
+            before = statuses.get(step.number, StepStatus.PENDING)
+            assert before == step.status or can_move(before, step.status), (before, step.status)
+            statuses[step.number] = step.status
+            assert all(statuses.get(n) in {"succeeded", "failed", "skipped", "unknown"} for n in range(1, step.number))
+            assert sum(attempt.status == "succeeded" for attempt in step.attempts) <= 1
+        moment = max(moment, decision.available_at or moment)
+        if decision.status is RunStatus.WAITING:
+            decision = start(actions, decision.progress, classify, moment)
+        elif decision.status is RunStatus.NEEDS_ATTENTION:
+            choice = data.draw(st.sampled_from(["sent", "resend", "fail"]))
+            settled = resolve(actions, decision.progress, choice)
+            statuses[max(statuses)] = settled.steps[0].status
+            if settled.status is RunStatus.FAILED:
+                return
+            decision = start(actions, settled.progress, classify, moment)
+        elif decision.call is None:
+            break
+        else:
+            attempt = Attempt(decision.call.attempt, AttemptStatus.DISPATCHED, moment)
+            number = decision.call.step.number
+            decision = after(
+                actions, decision.progress, number, attempt, result, classify=classify, now=moment, jitter=0.5
+            )
+    stopped = [a for a in actions if statuses.get(a.number) in {"failed", "unknown"} and a.on_error == "stop"]
+    assert decision.status is (RunStatus.FAILED if stopped else RunStatus.SUCCEEDED)
