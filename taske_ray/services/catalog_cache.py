@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from taske_ray.core.capability import Capability, Module, parse_module
 from taske_ray.db import modules
@@ -150,16 +149,10 @@ class CapabilityCache:
                 self._places[capability, version] = (module, module_version)
 
     async def _furthest(self, capability: str, version: int, newest: int) -> int:
-        doc = document((await self.pinned(capability, version)).module, capability)
+        doc = (await self.pinned(capability, version)).doc
         for candidate in range(version + 1, newest + 1):
-            following = document((await self.pinned(capability, candidate)).module, capability)
+            following = (await self.pinned(capability, candidate)).doc
             if breaking(doc, following):
                 return candidate - 1
             doc = following
         return newest
-
-
-def document(module: Module, capability: str) -> dict[str, Any]:
-    """A capability's own part of its module's document."""
-    found: dict[str, Any] = next(doc for doc in module.doc["capabilities"] if doc["capability"] == capability)
-    return found

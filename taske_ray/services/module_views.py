@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from taske_ray.services.catalog_cache import Catalog, Current, document
+from taske_ray.services.catalog_cache import Catalog, Current
 from taske_ray.services.labels import localised, localised_schema
 
 connectable = frozenset({"none", "api_key", "bearer", "basic", "headers"})
@@ -66,7 +66,7 @@ def capability_summary(catalog: Catalog, name: str, locale: str) -> dict[str, An
     """A capability in a list."""
     capability = catalog.capability(name)
     assert capability is not None
-    doc = document(capability.module, name)
+    doc = capability.doc
     return {
         "capability": name,
         "module": capability.module.id,
@@ -82,14 +82,14 @@ def capability_view(catalog: Catalog, name: str, locale: str) -> dict[str, Any]:
     """A capability with its parameters, output and example."""
     capability = catalog.capability(name)
     assert capability is not None
-    doc = document(capability.module, name)
+    doc = capability.doc
     types = {
         scheme["id"]: scheme["type"] for scheme in capability.module.doc.get("auth") or [{"id": "none", "type": "none"}]
     }
     accepted = [scheme for scheme in doc.get("auth") or types if scheme in types]
     return capability_summary(catalog, name, locale) | {
-        "auth": accepted,
-        "connection_required": not any(types[scheme] == "none" for scheme in accepted),
+        "auth": list(capability.auth_ids),
+        "connection_required": capability.needs_connection,
         "scopes": doc.get("scopes") or [],
         "params": localised_schema(doc.get("params") or _empty_schema, locale),
         "output": doc.get("output"),

@@ -1,0 +1,116 @@
+"""Rows of connections: open fields as they are, secrets sealed. Every read names the owner."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, update
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+from taske_ray.db.tables import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class SealedConnection:
+    """A connection with its sealed secret and the wrapped data key that seals it."""
+
+    id: UUID
+    user_id: UUID
+    module: str
+    auth: str
+    status: str
+    version: int
+    config: dict[str, Any]
+    sealed: bytes | None
+    data_key: UUID | None
+    key_owner: UUID | None
+    key_version: int | None
+    kek_id: str | None
+    wrapped: bytes | None
+
+
+async def sealed_connection(database: Database, *, owner: UUID, connection_id: UUID) -> SealedConnection | None:
+    """The one read behind every use of a connection (security, 8.2): for the IntegrationClient that may open it."""
+    rows = await database.fetch(queries.sealed_connection, {"user_id": owner, "connection_id": connection_id})
+    return SealedConnection(**rows[0]) if rows else None
+
+
+async def mark_needs_reauth(database: Database, *, owner: UUID, connection_id: UUID, reason: str) -> None:
+    """The service refused the credential: nothing uses it again until its owner gives a new one."""
+    values = {"user_id": owner, "connection_id": connection_id, "reason": reason[:500]}
+    await database.fetch(queries.mark_needs_reauth, values)
+
+
+async def known_connections(
+    database: Database, *, owner: UUID, ids: Iterable[UUID]
+) -> dict[UUID, tuple[str, str, str]]:
+    """Of these ids the owner's own: id -> (module, auth, status)."""
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    rows = await database.fetch(
+        "SELECT id, module, auth, status FROM connections WHERE user_id = %(user_id)s AND id = ANY(%(ids)s::uuid[])",
+        {"user_id": owner, "ids": wanted},
+    )
+    return {row["id"]: (row["module"], row["auth"], row["status"]) for row in rows}
+
+
+async def add_connection(tx: AsyncSession, connection: Connection) -> Connection:
+    """Insert a connection and answer it with what the database filled in."""
+    tx.add(connection)
+    await tx.flush()
+    await tx.refresh(connection)
+    return connection
+
+
+async def get_connection(
+    tx: AsyncSession, *, owner: UUID, connection_id: UUID, lock: bool = False
+) -> Connection | None:
+    """One connection of a user."""
+    query = select(Connection).where(Connection.user_id == owner, Connection.id == connection_id)
+    return (await tx.exec(query.with_for_update() if lock else query)).first()
+
+
+async def list_connections(
+    tx: AsyncSession, *, owner: UUID, after: UUID | None, limit: int, module: str | None = None
+) -> Sequence[Connection]:
+    """A page of a user's connections, newest first, beginning behind `after`."""
+    query = select(Connection).where(Connection.user_id == owner)
+    if after is not None:
+        query = query.where(col(Connection.id) < after)
+    if module is not None:
+        query = query.where(Connection.module == module)
+    return (await tx.exec(query.order_by(col(Connection.id).desc()).limit(limit))).all()
+
+
+async def change_connection(tx: AsyncSession, connection: Connection, **values: Any) -> Connection:
+    """Set these columns of a connection that this transaction has read, and answer it as it is then."""
+    await tx.exec(
+        update(Connection)
+        .where(col(Connection.id) == connection.id, col(Connection.user_id) == connection.user_id)
+        .values(**values, updated_at=func.clock_timestamp())
+    )
+    await tx.refresh(connection)
+    return connection
+
+
+async def mark_tested(tx: AsyncSession, *, owner: UUID, connection_id: UUID, label: str | None) -> None:
+    """A test request succeeded: the credential works."""
+    values: dict[str, Any] = {"tested_at": func.clock_timestamp(), "status": "active", "status_reason": None}
+    if label is not None:
+        values["label"] = label
+    await tx.exec(
+        update(Connection).where(col(Connection.id) == connection_id, col(Connection.user_id) == owner).values(**values)
+    )
+
+
+async def delete_connection(tx: AsyncSession, *, owner: UUID, connection_id: UUID) -> bool:
+    """Destroy a connection with its ciphertext; False if the user has none of this id."""
+    gone = await tx.exec(
+        delete(Connection).where(col(Connection.id) == connection_id, col(Connection.user_id) == owner)
+    )
+    return bool(gone.rowcount)
