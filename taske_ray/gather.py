@@ -41,9 +41,7 @@ class Gatherer(Generic[Item]):
             return False
         self._waiting.append(item)
         if len(self._running) < self._lanes:
-            lane = asyncio.get_running_loop().create_task(self._drain())
-            self._running.add(lane)
-            lane.add_done_callback(self._running.discard)
+            self._running.add(asyncio.get_running_loop().create_task(self._drain()))
         return True
 
     async def close(self) -> None:
@@ -53,9 +51,17 @@ class Gatherer(Generic[Item]):
             await asyncio.wait(self._running)
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            try:
-                await self._work(batch)
-            except Exception:
-                _log.exception("a batch of %d was given up", len(batch))
+        try:
+            while self._waiting:
+                await self._pass_on([self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))])
+        finally:
+            # Here and not in a callback: an item offered between the two would wait for a lane that has ended.
+            lane = asyncio.current_task()
+            assert lane is not None
+            self._running.discard(lane)
+
+    async def _pass_on(self, batch: list[Item]) -> None:
+        try:
+            await self._work(batch)
+        except Exception:
+            _log.exception("a batch of %d was given up", len(batch))

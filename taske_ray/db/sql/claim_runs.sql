@@ -1,0 +1,34 @@
+-- Take queued and due runs, fair by user and not by age (durability, 4.3): each user's first, then each user's second, …
+-- Users come from a loose index scan. FOR UPDATE is not allowed beside window functions, hence pick, lock, check again.
+WITH RECURSIVE queued_user(id) AS (
+    (SELECT user_id FROM runs WHERE status IN ('queued', 'waiting') ORDER BY user_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT user_id FROM runs WHERE status IN ('queued', 'waiting') AND user_id > u.id ORDER BY user_id LIMIT 1)
+    FROM queued_user u WHERE u.id IS NOT NULL
+),
+busy AS (
+    SELECT user_id, count(*) AS n FROM runs WHERE status = 'running' GROUP BY user_id
+),
+pick AS (
+    SELECT c.id, c.place + coalesce(b.n, 0) AS load
+    FROM queued_user u
+    LEFT JOIN busy b ON b.user_id = u.id
+    CROSS JOIN LATERAL (
+        SELECT q.id, row_number() OVER (ORDER BY q.priority, q.available_at, q.id) AS place
+        FROM (SELECT id, priority, available_at FROM runs
+              WHERE status IN ('queued', 'waiting') AND user_id = u.id AND available_at <= clock_timestamp()
+              ORDER BY priority, available_at, id
+              LIMIT greatest(0, %(share)s - coalesce(b.n, 0))) q
+    ) c
+    WHERE u.id IS NOT NULL
+    ORDER BY load, random() LIMIT %(most)s
+),
+locked AS (
+    SELECT r.id FROM runs r JOIN pick USING (id)
+    WHERE r.status IN ('queued', 'waiting')
+    FOR NO KEY UPDATE OF r SKIP LOCKED
+)
+UPDATE runs r SET status = 'running', owner = %(owner)s, assigned_at = clock_timestamp(), fence = r.fence + 1,
+                  claims = r.claims + 1
+FROM locked l WHERE r.id = l.id
+RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input

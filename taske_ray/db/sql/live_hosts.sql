@@ -1,0 +1,4 @@
+-- The hosts that are live now.
+SELECT id, kind, name, node, boot_id, pid, pid_started, capacity FROM hosts
+WHERE state = 'live' AND expires_at > clock_timestamp()
+ORDER BY kind, name, started_at

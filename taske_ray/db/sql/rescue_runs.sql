@@ -1,0 +1,26 @@
+-- Runs whose owner is not live go back to the queue; their open calls become unknown (durability, 5.5). One reaper at a
+-- time; the lock is of the statement's transaction.
+WITH turn AS (
+    SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine
+),
+gone AS (
+    UPDATE hosts SET state = 'dead' FROM turn
+    WHERE turn.mine AND state = 'live' AND expires_at < clock_timestamp()
+    RETURNING id
+),
+orphan AS (
+    SELECT r.id FROM runs r, turn
+    WHERE turn.mine AND r.status = 'running'
+      AND (r.owner IN (SELECT id FROM gone)
+           OR NOT EXISTS (SELECT FROM hosts h WHERE h.id = r.owner AND h.state = 'live'))
+    ORDER BY r.id LIMIT 500 FOR NO KEY UPDATE OF r SKIP LOCKED
+),
+unknown AS (
+    UPDATE attempts a SET status = 'unknown', finished_at = clock_timestamp(),
+        error = jsonb_build_object('code', 'host_lost', 'message', 'The host of this run was lost while the call was open')
+    FROM orphan o WHERE a.run_id = o.id AND a.status = 'dispatched'
+)
+UPDATE runs r SET status = 'queued', owner = NULL, fence = r.fence + 1, available_at = clock_timestamp(),
+    crashes = r.crashes + (SELECT count(*) FROM hosts h WHERE h.id = r.owner AND h.state = 'crashed')
+FROM orphan o WHERE r.id = o.id
+RETURNING r.id

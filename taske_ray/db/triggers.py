@@ -1,0 +1,73 @@
+"""The rows of triggers, as watchers and the supervisor read them. They serve the machine; no route reaches them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedTrigger:
+    """All that a watcher lives from."""
+
+    id: UUID
+    user_id: UUID
+    task_id: UUID
+    version: int
+    kind: str
+    capability: str
+    capability_version: int
+    connection_id: UUID | None
+    spec: dict[str, Any]
+    misfire: str
+    anchor_at: datetime | None
+    next_fire_at: datetime | None
+    cursor: dict[str, Any] | None
+    cursor_version: int
+    consecutive_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerChange:
+    """A trigger that was created or changed; a deleted one shows only in the full list."""
+
+    id: UUID
+    version: int
+    enabled: bool
+    change: int
+
+
+class TriggerStore:
+    """What should be watched."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def desired(self) -> dict[UUID, int]:
+        """Every enabled trigger's version."""
+        return {row["id"]: row["version"] for row in await self._database.fetch(queries.desired_triggers)}
+
+    async def changes(self, since: int) -> list[TriggerChange]:
+        """Triggers that changed after `since`."""
+        return [TriggerChange(**r) for r in await self._database.fetch(queries.trigger_changes, {"since": since})]
+
+    async def load(self, ids: Sequence[UUID]) -> list[WatchedTrigger]:
+        """These triggers, as far as they are enabled."""
+        rows = await self._database.fetch(queries.load_triggers, {"ids": list(ids)})
+        return [WatchedTrigger(**row) for row in rows]
+
+    async def overdue(self) -> list[WatchedTrigger]:
+        """Schedules that nobody fired in time."""
+        return [WatchedTrigger(**row) for row in await self._database.fetch(queries.overdue_triggers)]
+
+    async def poll_failed(self, trigger_id: UUID, result: dict[str, Any]) -> None:
+        """Record a check that failed."""
+        await self._database.fetch(
+            queries.poll_failed, {"id": trigger_id, "result": orjson.dumps(result).decode()}
+        )
