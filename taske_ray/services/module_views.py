@@ -5,28 +5,6 @@ from typing import Any
 from taske_ray.services.catalog_cache import Catalog, Current
 from taske_ray.services.labels import localised, localised_schema
 
-connectable = frozenset({"none", "api_key", "bearer", "basic", "headers"})
-"""Types of authentication that a connection can be made with today; the others are kept as data."""
-
-_text = {"type": "string"}
-_secret = {"type": "string", "x-secret": True}
-_default_fields: dict[str, dict[str, Any]] = {
-    "bearer": {"type": "object", "required": ["token"], "properties": {"token": _secret}},
-    "basic": {
-        "type": "object",
-        "required": ["username", "password"],
-        "properties": {"username": _text, "password": _secret},
-    },
-}
-_no_auth = [{"id": "none", "type": "none"}]
-_empty_schema = {"type": "object", "properties": {}, "additionalProperties": False}
-
-
-def auth_fields(scheme: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of what a connection with this scheme takes, closed."""
-    schema = scheme.get("fields") or _default_fields.get(scheme["type"], _empty_schema)
-    return {"additionalProperties": False, "type": "object", **schema}
-
 
 def module_summary(current: Current, locale: str) -> dict[str, Any]:
     """A module in a list."""
@@ -49,13 +27,13 @@ def module_view(catalog: Catalog, current: Current, locale: str) -> dict[str, An
     """A module with its ways to connect and its capabilities."""
     schemes = [
         {
-            "id": scheme["id"],
-            "type": scheme["type"],
-            "name": localised(scheme.get("name"), locale),
-            "fields": localised_schema(auth_fields(scheme), locale),
-            "available": scheme["type"] in connectable,
+            "id": scheme.id,
+            "type": scheme.type,
+            "name": localised(scheme.name, locale),
+            "fields": localised_schema(scheme.fields.schema, locale),
+            "available": scheme.can_be_made,
         }
-        for scheme in current.module.doc.get("auth") or _no_auth
+        for scheme in current.module.auth.values()
     ]
     names = [doc["capability"] for doc in current.module.doc["capabilities"]]
     capabilities = [capability_summary(catalog, name, locale) for name in names if catalog.capability(name)]
@@ -83,15 +61,11 @@ def capability_view(catalog: Catalog, name: str, locale: str) -> dict[str, Any]:
     capability = catalog.capability(name)
     assert capability is not None
     doc = capability.doc
-    types = {
-        scheme["id"]: scheme["type"] for scheme in capability.module.doc.get("auth") or [{"id": "none", "type": "none"}]
-    }
-    accepted = [scheme for scheme in doc.get("auth") or types if scheme in types]
     return capability_summary(catalog, name, locale) | {
         "auth": list(capability.auth_ids),
         "connection_required": capability.needs_connection,
         "scopes": doc.get("scopes") or [],
-        "params": localised_schema(doc.get("params") or _empty_schema, locale),
+        "params": localised_schema(capability.params.schema, locale),
         "output": doc.get("output"),
         "sample": doc.get("sample"),
     }
