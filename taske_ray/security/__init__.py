@@ -1,0 +1,1 @@
+"""Passwords, tokens and the vault. Pure: no network, no files, no database; whoever calls brings the time."""

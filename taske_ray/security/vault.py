@@ -1,0 +1,129 @@
+"""Envelope encryption: master key → purpose keys → data keys → values bound to their place (security, 9.1 and 9.2).
+
+    TASKE_MASTER_KEY ──HKDF──▶ purpose key (auth | hooks | credentials) ──wraps──▶ data key of a user ──▶ value
+
+A process holds the purpose keys it was given and can do nothing for the others. Everything fails closed, with
+VaultError and no detail. Opening credentials is not here: `integrations/credentials.py`.
+"""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import get_args
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from taske_ray.errors import StartRefused
+from taske_ray.security.opening import open_value
+from taske_ray.security.sealed import (
+    DataKey,
+    Place,
+    Purpose,
+    VaultError,
+    WrappedKey,
+    associated_data,
+    key_bytes,
+    nonce_bytes,
+    owner_text,
+    stored_form,
+)
+
+all_purposes: tuple[Purpose, ...] = get_args(Purpose)
+_least_distinct_bytes = 8
+
+
+def read_master_key(text: str) -> bytes:
+    """The key in `TASKE_MASTER_KEY` (base64, standard or URL-safe); raises StartRefused for a weak one."""
+    try:
+        unpadded = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+        key = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise StartRefused("TASKE_MASTER_KEY must be base64") from None
+    _check_master(key)
+    return key
+
+
+def new_master_key() -> str:
+    """A fresh master key, base64."""
+    return base64.b64encode(secrets.token_bytes(key_bytes)).decode()
+
+
+class Keyring:
+    """The purpose keys of one process. `old` master keys only unwrap; new wrapping is under `master`."""
+
+    def __init__(self, master: bytes, old: Sequence[bytes] = (), purposes: Collection[Purpose] = all_purposes) -> None:
+        for key in (master, *old):
+            _check_master(key)
+        self.kek_id = _kek_id(master)
+        self._purpose_keys = {
+            (_kek_id(key), purpose): _derived(key, f"purpose|{purpose}")
+            for key in (*old, master)
+            for purpose in purposes
+        }
+
+    def new_data_key(self, key_id: UUID, user: UUID | None, purpose: Purpose, version: int = 1) -> DataKey:
+        """A random data key."""
+        return DataKey(key_id, user, purpose, version, secrets.token_bytes(key_bytes))
+
+    def wrap(self, key: DataKey) -> WrappedKey:
+        """The data key in its stored form, under today's master key."""
+        unsealed = WrappedKey(key.id, key.user, key.purpose, key.version, self.kek_id, b"")
+        nonce = secrets.token_bytes(nonce_bytes)
+        ciphertext = self._cipher(unsealed).encrypt(nonce, key.key, _wrapping_data(unsealed))
+        return replace(unsealed, wrapped=nonce + ciphertext)
+
+    def unwrap(self, wrapped: WrappedKey) -> DataKey:
+        """The data key; raises VaultError if its row was changed or its master key is not here."""
+        nonce, ciphertext = bytes(wrapped.wrapped[:nonce_bytes]), bytes(wrapped.wrapped[nonce_bytes:])
+        try:
+            key = self._cipher(wrapped).decrypt(nonce, ciphertext, _wrapping_data(wrapped))
+        except (InvalidTag, ValueError):
+            raise VaultError from None
+        return DataKey(wrapped.id, wrapped.user, wrapped.purpose, wrapped.version, key)
+
+    def is_current(self, wrapped: WrappedKey) -> bool:
+        """Whether a data key is already wrapped under today's master key."""
+        return wrapped.kek_id == self.kek_id
+
+    def _cipher(self, wrapped: WrappedKey) -> AESGCM:
+        key = self._purpose_keys.get((wrapped.kek_id, wrapped.purpose))
+        if key is None:
+            raise VaultError
+        return AESGCM(key)
+
+
+def seal(key: DataKey, place: Place, plaintext: bytes) -> bytes:
+    """The stored form of a value that will stand at `place`."""
+    nonce = secrets.token_bytes(nonce_bytes)
+    return stored_form(key.id, nonce, AESGCM(key.key).encrypt(nonce, plaintext, associated_data(key, place)))
+
+
+def open_sealed(key: DataKey, place: Place, stored: bytes) -> bytes:
+    """The plaintext of a value of purpose `auth` or `hooks`; raises VaultError, for credentials always."""
+    if key.purpose == "credentials":
+        raise VaultError
+    return open_value(key, place, stored)
+
+
+def _check_master(key: bytes) -> None:
+    if len(key) < key_bytes or len(set(key)) < _least_distinct_bytes:
+        raise StartRefused("TASKE_MASTER_KEY must be 32 random bytes, base64; `taske` prints a fresh one on request")
+
+
+def _kek_id(master: bytes) -> str:
+    return _derived(master, "kek id")[:8].hex()
+
+
+def _derived(master: bytes, info: str) -> bytes:
+    """HKDF-SHA-256 (RFC 5869) without salt: the input is uniformly random already."""
+    return HKDF(algorithm=SHA256(), length=key_bytes, salt=None, info=f"taske|v1|{info}".encode()).derive(master)
+
+
+def _wrapping_data(key: WrappedKey) -> bytes:
+    return "|".join((key.kek_id, str(key.version), owner_text(key.user), key.purpose, key.id.hex)).encode()
