@@ -130,6 +130,11 @@ async def kill(name: str) -> None:
         await asyncio.to_thread(ray.kill, handle, no_restart=True)
 
 
+async def kill_all() -> None:
+    """End every actor of ours; for leaving a cluster that lives on."""
+    await asyncio.gather(*(kill(name) for name in await asyncio.to_thread(list_named_actors)))
+
+
 async def spawn_supervisor(cls: type, *args: Any) -> Handle:
     """The one supervisor: near the head node while that lives, anywhere afterwards."""
     selector = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
@@ -141,8 +146,8 @@ async def spawn_supervisor(cls: type, *args: Any) -> Handle:
 
 
 async def spawn_host(name: str, node_id: str, cls: type, *args: Any) -> Handle:
-    """A host of that name, pinned to one node; the same one if it exists."""
-    handle = _spawn(Blueprint(cls, args), name, label_selector={"ray.io/node-id": node_id})
+    """A host of that name, pinned to one node; the same one if it exists. Its class is given both, then `args`."""
+    handle = _spawn(Blueprint(cls, (name, node_id, *args)), name, label_selector={"ray.io/node-id": node_id})
     await _alive(handle)
     return handle
 

@@ -34,7 +34,7 @@ steps_written AS (      -- closed, skipped, or opened with its rendered input; o
     WHERE s.status <> 'running' OR NOT live.cancelled
     ORDER BY s.run_id, s.step
     ON CONFLICT (run_id, step) DO UPDATE SET
-        status = excluded.status, output = excluded.output, error = excluded.error, finished_at = excluded.finished_at
+        status = excluded.status, input = coalesce(excluded.input, steps.input), output = excluded.output, error = excluded.error, finished_at = excluded.finished_at
 ),
 opened_attempts AS (
     INSERT INTO attempts (run_id, step, number, fence, status, idempotency_key)

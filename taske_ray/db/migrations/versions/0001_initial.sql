@@ -290,7 +290,7 @@ CREATE TABLE steps (                                           -- one row per ac
     step smallint NOT NULL,
     key text NOT NULL,
     capability text NOT NULL,
-    status text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'skipped', 'unknown')),
+    status text NOT NULL CHECK (status IN ('pending', 'running', 'succeeded', 'failed', 'skipped', 'unknown')),
     input jsonb,
     output jsonb,
     error jsonb,

@@ -1,0 +1,92 @@
+"""The live hosts as this process last saw them: a look at the rows once a second, and outboxes to each of them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from actors import cluster
+from actors.outbox import Outbox
+from taske_ray.core.reconcile import rendezvous
+from taske_ray.db import hosts
+from taske_ray.db.database import Database
+from taske_ray.db.hosts import HostRow
+from taske_ray.errors import Unavailable
+
+_look_s = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Directory:
+    """Who is live. `gone` is called with the id of each incarnation that is no longer."""
+
+    def __init__(self, database: Database, *, gone: Callable[[UUID], None] = lambda _: None) -> None:
+        self._database = database
+        self._gone = gone
+        self._live: dict[UUID, HostRow] = {}
+        self._names: dict[str, dict[str, UUID]] = {}
+        self._handles: dict[UUID, cluster.Handle] = {}
+        self._outboxes: dict[tuple[UUID, str], Outbox[Any]] = {}
+        self._looked_at = 0.0
+
+    async def keep(self) -> None:
+        """Look again and again; a database that is away leaves the last look standing."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable:
+                _log.warning("the live hosts could not be read: the database is away")
+            await asyncio.sleep(_look_s)
+
+    async def look(self) -> None:
+        """Read the live hosts now."""
+        rows = {row.id: row for row in await hosts.live(self._database)}
+        ended = self._live.keys() - rows.keys()
+        self._live = rows
+        self._names = {}
+        for row in rows.values():
+            self._names.setdefault(row.kind, {})[row.name] = row.id  # the latest incarnation of a name
+        self._looked_at = time.monotonic()
+        for host_id in ended:
+            self._handles.pop(host_id, None)
+            self._outboxes = {key: box for key, box in self._outboxes.items() if key[0] != host_id}
+            self._gone(host_id)
+
+    def of_kind(self, kind: str) -> Sequence[HostRow]:
+        """The live hosts of one kind, one incarnation per name."""
+        return [self._live[host_id] for host_id in self._names.get(kind, {}).values()]
+
+    def pick(self, kind: str, key: bytes) -> UUID | None:
+        """The live host that `key` belongs to; None when there is none."""
+        names = self._names.get(kind)
+        if not names:
+            return None
+        return names[rendezvous(key, list(names))] if len(names) > 1 else next(iter(names.values()))
+
+    async def call(self, host_id: UUID, method: str, *args: Any, timeout_s: float | None = None) -> Any:
+        """Call a live host; raises ActorLost."""
+        return await cluster.call(await self.handle(host_id), method, *args, timeout_s=timeout_s)
+
+    async def handle(self, host_id: UUID) -> cluster.Handle:
+        """The actor of a live host; raises ActorLost when it is not live or Ray does not know it."""
+        handle = self._handles.get(host_id)
+        if handle is None:
+            row = self._live.get(host_id)
+            handle = await cluster.find(row.name) if row else None
+            if handle is None:
+                raise cluster.ActorLost(f"host {host_id} is not live")
+            self._handles[host_id] = handle
+        return handle
+
+    def nudge(self, host_id: UUID, method: str, message: Any) -> bool:
+        """Put a message into the outbox of a host's method; False when it is full."""
+        outbox = self._outboxes.get((host_id, method))
+        if outbox is None:
+
+            async def send(batch: list[Any]) -> None:
+                await self.call(host_id, method, batch)
+
+            outbox = self._outboxes[host_id, method] = Outbox(send)
+        return outbox.put(message)
