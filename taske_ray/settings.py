@@ -108,10 +108,13 @@ def default_data_dir() -> Path:
     return Path("/var/lib/taske") if os.geteuid() == 0 else Path(platformdirs.user_data_dir("taske"))
 
 
-def service_address(env: Mapping[str, str] | None = None) -> tuple[str, str | None]:
-    """Which service the SDK and the commands talk to: (`TASKE_URL`, `TASKE_API_KEY` or None)."""
+default_service_url = "http://127.0.0.1:8000"
+
+
+def service_address(env: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:
+    """Which service the SDK and the commands talk to: `TASKE_URL` and `TASKE_API_KEY`, None where not set."""
     values = os.environ if env is None else env
-    return values.get("TASKE_URL", "http://127.0.0.1:8000"), values.get("TASKE_API_KEY")
+    return values.get("TASKE_URL") or None, values.get("TASKE_API_KEY") or None
 
 
 def _read(env: Mapping[str, str]) -> Settings:

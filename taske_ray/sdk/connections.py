@@ -1,0 +1,88 @@
+"""Connections: a user's authorised links to modules. Secrets go in and never come out."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from taske_ray.schemas.connections import Connection, ConnectionTest
+from taske_ray.sdk.faces import AsyncLine, Line
+from taske_ray.sdk.requests import Request, discard, each, fetch, fields, get, path, post
+
+
+class Connections:
+    """The caller's connections."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def create(self, module: str, auth: str, name: str, values: Mapping[str, Any] | None = None) -> Connection:
+        """Connect to a module in one of its ways; `values` are the fields that this way asks for."""
+        return self._line.run(fetch(Connection, creation(module, auth, name, values)))
+
+    def list(self) -> Iterator[Connection]:
+        """All connections."""
+        return self._line.stream(each(Connection, get(_path())))
+
+    def get(self, connection_id: str) -> Connection:
+        """A connection, without its secrets."""
+        return self._line.run(fetch(Connection, get(_path(connection_id))))
+
+    def update(
+        self, connection_id: str, *, name: str | None = None, values: Mapping[str, Any] | None = None
+    ) -> Connection:
+        """Rename it, or replace fields; a secret that is not given stays."""
+        return self._line.run(fetch(Connection, change(connection_id, name, values)))
+
+    def delete(self, connection_id: str) -> None:
+        """Delete a connection and its secrets."""
+        self._line.run(discard(Request("DELETE", _path(connection_id))))
+
+    def test(self, connection_id: str) -> ConnectionTest:
+        """Ask the service behind it whether it works."""
+        return self._line.run(fetch(ConnectionTest, post(_path(connection_id, "test"))))
+
+
+class AsyncConnections:
+    """The caller's connections, asynchronously."""
+
+    def __init__(self, line: AsyncLine) -> None:
+        self._line = line
+
+    async def create(self, module: str, auth: str, name: str, values: Mapping[str, Any] | None = None) -> Connection:
+        """Connect to a module in one of its ways; `values` are the fields that this way asks for."""
+        return await self._line.run(fetch(Connection, creation(module, auth, name, values)))
+
+    def list(self) -> AsyncIterator[Connection]:
+        """All connections."""
+        return self._line.stream(each(Connection, get(_path())))
+
+    async def get(self, connection_id: str) -> Connection:
+        """A connection, without its secrets."""
+        return await self._line.run(fetch(Connection, get(_path(connection_id))))
+
+    async def update(
+        self, connection_id: str, *, name: str | None = None, values: Mapping[str, Any] | None = None
+    ) -> Connection:
+        """Rename it, or replace fields; a secret that is not given stays."""
+        return await self._line.run(fetch(Connection, change(connection_id, name, values)))
+
+    async def delete(self, connection_id: str) -> None:
+        """Delete a connection and its secrets."""
+        await self._line.run(discard(Request("DELETE", _path(connection_id))))
+
+    async def test(self, connection_id: str) -> ConnectionTest:
+        """Ask the service behind it whether it works."""
+        return await self._line.run(fetch(ConnectionTest, post(_path(connection_id, "test"))))
+
+
+def creation(module: str, auth: str, name: str, values: Mapping[str, Any] | None) -> Request:
+    """Connect."""
+    return post(_path(), {"module": module, "auth": auth, "name": name, "fields": dict(values or {})})
+
+
+def change(connection_id: str, name: str | None, values: Mapping[str, Any] | None) -> Request:
+    """Change what is given."""
+    return Request("PATCH", _path(connection_id), body=fields(name=name, fields=values and dict(values)))
+
+
+def _path(*segments: str) -> str:
+    return path("api", "v1", "connections", *segments)
