@@ -1,0 +1,296 @@
+"""The conversation with a service, without I/O: it yields requests, is sent responses, and returns what came of it.
+
+    pre requests -> the capability's own request -> further pages -> output (action, lookup) or items (poll)
+
+Whoever drives it sends each request and passes the complete response in; a request of which nobody knows whether it
+arrived ends the conversation (close it). No error of a document, a parameter or a service is raised: it is returned.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from taske_ray.core.capability.document.auth import AuthScheme
+from taske_ray.core.capability.document.response import DEFAULT_MAX_BYTES, PreSpec, ResponseSpec
+from taske_ray.core.capability.exchange.build import Prepared, Route, prepare, route, write
+from taske_ray.core.capability.exchange.context import CallContext, ConnectionValues
+from taske_ray.core.capability.exchange.decode import view
+from taske_ray.core.capability.exchange.encode import header, to_text
+from taske_ray.core.capability.exchange.pages import Page, Pages, put_at
+from taske_ray.core.capability.exchange.polled import read_items
+from taske_ray.core.capability.exchange.refusal import Refusal
+from taske_ray.core.capability.exchange.verdict import judge
+from taske_ray.core.capability.module import Capability, Module
+from taske_ray.core.http import HttpRequest, HttpResponse
+from taske_ray.core.outcome import ErrorClass, Failed, Fetched, PolledItem, Succeeded
+from taske_ray.errors import TemplateError
+
+Exchange = Generator[HttpRequest, HttpResponse, HttpResponse]
+Conversation = Generator[HttpRequest, HttpResponse, Succeeded | Failed | Fetched]
+_not_modified: Final = 304
+
+
+def converse(capability: Capability, context: CallContext) -> Conversation:
+    """The whole conversation of one call (see the file's own description)."""
+    talk = _Talk(capability.module, context, capability.id)
+    try:
+        return (yield from _converse(talk, capability))
+    except (TemplateError, Refusal) as error:
+        return talk.refused(error)
+
+
+def connection_test(
+    module: Module, connection: ConnectionValues, *, now: str = "1970-01-01T00:00:00Z"
+) -> Generator[HttpRequest, HttpResponse, Succeeded | Failed]:
+    """Asks the service whether it knows this connection. `Succeeded.output` is `{"label": …}` (None if it has none)."""
+    talk = _Talk(module, CallContext(params={}, now=now, connection=connection), module.id)
+    try:
+        return (yield from _test(talk, module))
+    except (TemplateError, Refusal) as error:
+        return talk.refused(error)
+
+
+class _Talk:
+    """What the requests of one conversation share: scopes, route, and what was sent last."""
+
+    def __init__(self, module: Module, context: CallContext, what: str) -> None:
+        self.module = module
+        self.context = context
+        self.what = what
+        self.sent: dict[str, Any] | None = None
+        self.pre: dict[str, Any] = {}
+        connection = context.connection
+        self.conn = {
+            "config": dict(connection.config) if connection is not None else {},
+            "secret": dict(connection.secret) if connection is not None else {},
+        }
+        self._route: Route | None = None
+
+    @property
+    def route(self) -> Route:
+        """Where requests may go; found once, because it may refuse."""
+        if self._route is None:
+            self._route = route(self.module, self.scheme, self.conn)
+        return self._route
+
+    @property
+    def scheme(self) -> AuthScheme | None:
+        """The scheme of the connection; None without one, or where it is of type `none`."""
+        connection = self.context.connection
+        if connection is None:
+            return None
+        if connection.auth_id not in self.module.auth:
+            raise Refusal("unknown_auth", f"the module has no auth scheme '{connection.auth_id}' any more")
+        return self.module.auth[connection.auth_id]
+
+    def scope(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The names that a request may read, secrets among them."""
+        return {
+            "params": params,
+            "conn": self.conn,
+            "pre": self.pre,
+            "now": self.context.now,
+            "run": {"id": self.context.run_id, "step": self.context.step},
+            "cursor": self.context.cursor or {"from": None, "value": None},
+            "app": {},
+        }
+
+    def exchange(self, prepared: Prepared, max_bytes: int) -> Exchange:
+        """Yields a request and returns its response."""
+        request = write(prepared, self.route, max_bytes)
+        self.sent = request.shown
+        return (yield request)
+
+    def judged(self, failed: Failed) -> Failed:
+        """A failure with the request that it answers."""
+        return replace(failed, request=self.sent)
+
+    def refused(self, error: TemplateError | Refusal) -> Failed:
+        """The engine's own refusal; `sent` says whether anything had left by then."""
+        error_class = error.error_class if isinstance(error, Refusal) else ErrorClass.FATAL
+        secrets = self._route.redactor.text if self._route is not None else str
+        return Failed(error_class, error.code, secrets(error.message), sent=self.sent is not None, request=self.sent)
+
+
+def public(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """The same names, secrets out of reach: for everything that reads answers."""
+    return {**scope, "conn": {"config": scope["conn"]["config"]}}
+
+
+def _converse(talk: _Talk, capability: Capability) -> Conversation:
+    if capability.request is None:
+        raise Refusal("bad_combination", f"{capability.id} makes no requests: it runs inside the service")
+    if talk.context.connection is None and capability.needs_connection:
+        raise Refusal("connection_required", f"{capability.id} needs a connection", ErrorClass.PERMISSION)
+    scope = talk.scope(capability.params.scope(talk.context.params))
+    for pre in capability.pre:
+        failed = yield from _ask_first(talk, capability, pre, scope)
+        if failed is not None:
+            return failed
+    prepared = prepare(capability.request, scope, talk.route)
+    _add_key(prepared, capability, talk.context, scope)
+    pages = Pages(capability.pagination, prepared, scope)
+    if capability.poll is not None:
+        return (yield from _poll(talk, capability, pages, scope))
+    return (yield from _act(talk, capability, pages, scope))
+
+
+def _ask_first(
+    talk: _Talk, capability: Capability, pre: PreSpec, scope: Mapping[str, Any]
+) -> Generator[HttpRequest, HttpResponse, Failed | None]:
+    """Makes a `pre` request and keeps its result for the requests after it."""
+    response = yield from talk.exchange(prepare(pre.request, scope, talk.route), DEFAULT_MAX_BYTES)
+    seen = _seen(talk, response, pre.response, scope, Page(1))
+    failed = _judge(talk, capability, pre.response, seen)
+    if failed is None:
+        output = pre.response.output
+        talk.pre[pre.id] = output.evaluate(seen) if output is not None else seen["response"]["body"]
+    return failed
+
+
+def _act(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:
+    """An action or lookup: reads all pages, then maps the output."""
+    items: list[Any] = []
+    request: Prepared | None = pages.first()
+    first_sent = None
+    while request is not None:
+        response = yield from talk.exchange(request, capability.response.max_bytes)
+        first_sent = first_sent or talk.sent
+        pages.page.number += 1
+        seen = _seen(talk, response, capability.response, scope, pages.page)
+        failed = _judge(talk, capability, capability.response, seen)
+        if failed is not None:
+            return failed
+        if capability.response.items is None and capability.pagination is None:
+            break
+        raw = _items(capability.response, seen)
+        kept = pages.took(raw)
+        items += [_mapped(capability.response, seen, item) for item in kept]
+        request = pages.next({**seen, "page": pages.page.scope()}, len(raw), raw[-1] if raw else None)
+    seen = {**seen, "items": items, "page": pages.page.scope()}
+    output = _output(capability.response, seen, items)
+    missing = capability.shape_output(output)
+    warnings = ("output_mismatch",) if missing else ()
+    return Succeeded(output, http_status=response.status, request=first_sent, warnings=warnings)
+
+
+def _poll(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:
+    """A check: reads all pages, or as many as can hold something new."""
+    spec = capability.poll
+    assert spec is not None
+    found = Fetched()
+    items: list[PolledItem] = []
+    first = pages.first()
+    if spec.conditional:
+        _ask_conditionally(first, talk.context.validators or {})
+    request: Prepared | None = first
+    while request is not None:
+        response = yield from talk.exchange(request, capability.response.max_bytes)
+        if response.status == _not_modified and spec.conditional and pages.page.number == 0:
+            return Fetched(not_modified=True, validators=dict(talk.context.validators or {}))
+        pages.page.number += 1
+        seen = _seen(talk, response, capability.response, scope, pages.page)
+        failed = _judge(talk, capability, capability.response, seen)
+        if failed is not None:
+            return failed
+        if pages.page.number == 1:
+            found = replace(found, validators=_validators(response))
+        raw = _items(capability.response, seen)
+        read = read_items(capability, seen, pages.took(raw))
+        items += read.items
+        found = replace(found, invalid=found.invalid + read.invalid, filtered=found.filtered + read.filtered)
+        if read.ends:
+            break
+        request = pages.next({**seen, "page": pages.page.scope()}, len(raw), raw[-1] if raw else None)
+    return replace(found, items=tuple(items), truncated=pages.page.truncated)
+
+
+def _test(talk: _Talk, module: Module) -> Generator[HttpRequest, HttpResponse, Succeeded | Failed]:
+    scheme = talk.scheme
+    assert scheme is not None
+    scope = talk.scope({})
+    if scheme.test is None:
+        return Succeeded({"label": None})
+    response = yield from talk.exchange(prepare(scheme.test, scope, talk.route), DEFAULT_MAX_BYTES)
+    seen = _seen(talk, response, ResponseSpec(), scope, Page(1))
+    failed = judge(
+        module.policies.errors,
+        None,
+        seen,
+        connected=True,
+        rate_headers=module.policies.rate_headers,
+        redactor=talk.route.redactor,
+    )
+    if failed is not None:
+        return talk.judged(failed)
+    label = scheme.label.evaluate(seen) if scheme.label is not None else None
+    text = talk.route.redactor.text(to_text(label)) if label is not None else None
+    return Succeeded({"label": text}, http_status=response.status, request=talk.sent)
+
+
+def _seen(
+    talk: _Talk, response: HttpResponse, spec: ResponseSpec, scope: Mapping[str, Any], page: Page
+) -> dict[str, Any]:
+    """The names that what reads this answer may use."""
+    decode = spec.decode or talk.module.defaults.decode
+    return {**public(scope), "response": view(response, decode), "page": page.scope()}
+
+
+def _judge(talk: _Talk, capability: Capability, spec: ResponseSpec, seen: Mapping[str, Any]) -> Failed | None:
+    failed = judge(
+        capability.errors,
+        spec.success,
+        seen,
+        connected=talk.context.connection is not None,
+        rate_headers=capability.rate_headers,
+        redactor=talk.route.redactor,
+    )
+    return talk.judged(failed) if failed is not None else None
+
+
+def _items(spec: ResponseSpec, seen: Mapping[str, Any]) -> list[Any]:
+    """The list of a page: null is none, one object is a list of one."""
+    found = spec.items.evaluate(seen) if spec.items is not None else seen["response"]["body"]
+    if found is None:
+        return []
+    if isinstance(found, dict):
+        return [found]
+    if not isinstance(found, list):
+        raise Refusal("template_type", "'items' must give a list, an object or null")
+    return found
+
+
+def _mapped(spec: ResponseSpec, seen: Mapping[str, Any], item: Any) -> Any:
+    return item if spec.item is None else spec.item.evaluate({**seen, "item": item})
+
+
+def _output(spec: ResponseSpec, seen: Mapping[str, Any], items: list[Any]) -> Any:
+    if spec.output is not None:
+        return spec.output.evaluate(seen)
+    return {"items": items, "count": len(items)} if spec.items is not None else seen["response"]["body"]
+
+
+def _add_key(prepared: Prepared, capability: Capability, context: CallContext, scope: Mapping[str, Any]) -> None:
+    """Puts the step's key into the action's own request. A key that the user wrote stays: it is as constant."""
+    if capability.kind != "action" or context.idempotency_key is None:
+        return
+    spec = capability.idempotency
+    key = to_text(spec.key.evaluate(public(scope))) if spec.key is not None else context.idempotency_key
+    for parts in prepared.both():
+        if spec.header is not None:
+            name, text = header(spec.header, key)
+            parts.headers.setdefault(name, text)
+        if spec.body_field is not None:
+            parts.body = put_at(parts.body, spec.body_field.split("."), key)
+
+
+def _ask_conditionally(prepared: Prepared, validators: Mapping[str, str]) -> None:
+    for name, known in (("if-none-match", "etag"), ("if-modified-since", "last_modified")):
+        if validators.get(known):
+            for parts in prepared.both():
+                parts.headers.setdefault(name, validators[known])
+
+
+def _validators(response: HttpResponse) -> dict[str, str]:
+    found = {"etag": response.headers.get("etag"), "last_modified": response.headers.get("last-modified")}
+    return {name: value for name, value in found.items() if value}

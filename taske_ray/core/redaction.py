@@ -1,0 +1,105 @@
+"""Takes secrets out of text by their value, in every spelling in which a service may send them back.
+
+Structure-based masking (a field that names a secret) happens where the field is built; this is the second net.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "••••"
+_shortest = 4  # shorter secrets would mask half of any text
+_escaped = frozenset('"\\/')
+
+
+class Redactor:
+    """Replaces every loaded secret of four characters or more by `••••`."""
+
+    def __init__(self, secrets: Iterable[Any]) -> None:
+        self._secrets = tuple(secrets)
+
+    def text(self, text: str) -> str:
+        """The same text without a secret in it."""
+        for spelling in self._spellings:
+            if spelling in text:
+                text = text.replace(spelling, MASK)
+        return text
+
+    def json(self, value: Any) -> Any:
+        """The same JSON value with every string in it, names of members included, taken through `text`."""
+        if not self._spellings or not self._may_contain(value):
+            return value
+        return self._walk(value)
+
+    def _walk(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(str(key)): self._walk(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [self._walk(part) for part in value]
+        return value
+
+    def _may_contain(self, value: Any) -> bool:
+        """A cheap look at the whole first; only safe for spellings that JSON does not escape."""
+        if not self._plain or not isinstance(value, (dict, list)):
+            return True
+        whole = json.dumps(value, ensure_ascii=False)
+        return any(spelling in whole for spelling in self._spellings)
+
+    @cached_property
+    def _plain(self) -> bool:
+        return all(spelling.isprintable() and not _escaped.intersection(spelling) for spelling in self._spellings)
+
+    @cached_property
+    def _spellings(self) -> tuple[str, ...]:
+        found = {spelling for secret in self._secrets for text in _strings(secret) for spelling in _spell(text)}
+        return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+
+
+def _strings(secret: Any) -> Iterator[str]:
+    """Every string in a secret value; a PEM key also line by line, because services quote single lines of it."""
+    if isinstance(secret, str):
+        yield secret
+        if "\n" in secret:
+            yield from (line.strip() for line in secret.splitlines() if not line.startswith("-----"))
+    elif isinstance(secret, dict):
+        for part in secret.values():
+            yield from _strings(part)
+    elif isinstance(secret, list):
+        for part in secret:
+            yield from _strings(part)
+
+
+def _spell(secret: str) -> Iterator[str]:
+    """Raw, percent-encoded, JSON-escaped, hexadecimal and base64 in its three alignments."""
+    if len(secret) < _shortest:
+        return
+    raw = secret.encode("utf-8", "surrogatepass")
+    yield secret
+    yield quote(secret, safe="", errors="replace")
+    yield quote(secret, errors="replace")
+    yield quote_plus(secret, errors="replace")
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield raw.hex()
+    yield from _base64_spellings(raw)
+
+
+def _base64_spellings(raw: bytes) -> Iterator[str]:
+    """The characters that a secret turns into wherever it starts in a longer base64 text, standard and URL-safe.
+
+    At an offset of 1 or 2 bytes the first characters also depend on what stands before, at the end the last ones on
+    what follows; both are left out.
+    """
+    for offset in range(3):
+        padded = b"\0" * offset + raw
+        first = (offset * 8 + 5) // 6
+        last = len(padded) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            spelling = encode(padded).decode("ascii")[first:last]
+            if len(spelling) >= _shortest:
+                yield spelling
