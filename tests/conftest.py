@@ -1,4 +1,4 @@
-"""What every kind of test may ask for: a real PostgreSQL, started once, and cheap databases cloned from a migrated one."""
+"""What every kind of test may ask for: a real PostgreSQL, started once, and databases cloned from a migrated one."""
 
 import itertools
 import os

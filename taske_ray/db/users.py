@@ -1,6 +1,6 @@
 """Rows of accounts and of the tokens mailed to them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.db.tables import OneTimeToken, Run, User
 
+_the_beginning = datetime(1970, 1, 1, tzinfo=UTC)  # the column's own default, -infinity, is no Python datetime
+
 
 async def add_user(tx: AsyncSession, user: User) -> bool:
     """Insert an account; False if the address is taken. Safe for fifty at once."""
-    values = user.model_dump(exclude_none=True)
+    values = {"not_before": _the_beginning, **user.model_dump(exclude_none=True)}
     added = await tx.exec(
         insert(User).values(**values).on_conflict_do_nothing(index_elements=["email"]).returning(col(User.id))
     )

@@ -1,0 +1,36 @@
+"""Who is calling: found anew in the database on every request, never kept."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from taske_ray.errors import Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A known caller: a session of a user, or one of their API keys with its scopes."""
+
+    user_id: UUID
+    email: str
+    role: str
+    locale: str
+    session_id: UUID | None
+    key_id: UUID | None
+    scopes: tuple[str, ...]
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Principal":
+        """A caller as the database found them."""
+        return cls(**{**row, "scopes": tuple(row["scopes"])})
+
+    def require(self, permission: str) -> None:
+        """Raise Forbidden unless allowed: `read`, `write`, `session` (not for API keys) or `admin`."""
+        if permission == "session":
+            if self.session_id is None:
+                raise Forbidden("An API key may not do this; log in", code="session_required")
+        elif permission == "admin":
+            if self.role != "admin" or "write" not in self.scopes:
+                raise Forbidden("This is for administrators", code="admin_required")
+        elif permission not in self.scopes:
+            raise Forbidden(f"This API key lacks the scope {permission!r}", code="scope_required")

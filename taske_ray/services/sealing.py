@@ -1,0 +1,84 @@
+"""Sealing values under the data key of their owner, and opening those of purpose `auth` and `hooks`.
+
+Data keys are made at first use and committed by themselves. A process does this only for the purposes in its keyring.
+"""
+
+from collections import OrderedDict
+from typing import Any
+from uuid import UUID
+
+from taske_ray.clock import new_id
+from taske_ray.db import keys
+from taske_ray.db.database import Database
+from taske_ray.db.tables import DataKey as DataKeyRow
+from taske_ray.security.sealed import DataKey, Place, Purpose, VaultError, WrappedKey, key_id_of
+from taske_ray.security.vault import Keyring, open_sealed, seal
+
+_kept = 10_000
+
+
+class Sealer:
+    """The data keys of one process: unwrapped once, the most recent ones kept."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._newest: OrderedDict[tuple[UUID | None, Purpose], DataKey] = OrderedDict()
+        self._by_id: OrderedDict[UUID, DataKey] = OrderedDict()
+
+    async def seal(self, plaintext: bytes, *, owner: UUID | None, purpose: Purpose, place: Place) -> tuple[UUID, bytes]:
+        """(id of the data key, stored form) of a value that will stand at `place`; `owner` None is the instance."""
+        key = await self._key_for(owner, purpose)
+        return key.id, seal(key, place, plaintext)
+
+    async def open(self, stored: bytes, place: Place) -> bytes:
+        """The plaintext of a value of purpose `auth` or `hooks`. Raises VaultError."""
+        key_id = key_id_of(stored)
+        found = self._by_id.get(key_id)
+        if found is None:
+            async with self._database.transaction() as tx:
+                row = await keys.get_data_key(tx, key_id)
+            if row is None:
+                raise VaultError
+            found = self._unwrap(_wrapped(row))
+        return open_sealed(found, place, stored)
+
+    def open_with(self, wrapped: WrappedKey, stored: bytes, place: Place) -> bytes:
+        """The plaintext of a value whose wrapped data key was read beside it. Raises VaultError."""
+        return open_sealed(self._by_id.get(wrapped.id) or self._unwrap(wrapped), place, stored)
+
+    async def _key_for(self, owner: UUID | None, purpose: Purpose) -> DataKey:
+        found = self._newest.get((owner, purpose))
+        if found is not None:
+            return found
+        async with self._database.transaction() as tx:
+            row = await keys.newest_data_key(tx, owner=owner, purpose=purpose)
+            if row is None:
+                fresh = self._keyring.new_data_key(new_id(), owner, purpose)
+                await keys.add_data_key(tx, _row(self._keyring.wrap(fresh)))
+                row = await keys.newest_data_key(tx, owner=owner, purpose=purpose)
+        assert row is not None
+        found = self._unwrap(_wrapped(row))
+        _keep(self._newest, (owner, purpose), found)
+        return found
+
+    def _unwrap(self, wrapped: WrappedKey) -> DataKey:
+        found = self._keyring.unwrap(wrapped)
+        _keep(self._by_id, wrapped.id, found)
+        return found
+
+
+def _keep(cache: OrderedDict[Any, DataKey], key: Any, found: DataKey) -> None:
+    cache[key] = found
+    if len(cache) > _kept:
+        cache.popitem(last=False)
+
+
+def _row(key: WrappedKey) -> DataKeyRow:
+    return DataKeyRow(
+        id=key.id, user_id=key.user, purpose=key.purpose, version=key.version, kek_id=key.kek_id, wrapped=key.wrapped
+    )
+
+
+def _wrapped(row: DataKeyRow) -> WrappedKey:
+    return WrappedKey(row.id, row.user_id, row.purpose, row.version, row.kek_id, row.wrapped)  # type: ignore[arg-type]

@@ -1,0 +1,175 @@
+"""Accounts and sessions against a real database: who gets in, who is told what, and what ends a session."""
+
+import asyncio
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from taske_ray.clock import SystemClock
+from taske_ray.db.mails import list_mails
+from taske_ray.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthenticated
+from taske_ray.services.sessions import Origin
+
+pytestmark = pytest.mark.integration
+PASSWORD = "seven green bottles"  # as in conftest.py
+HERE = Origin("192.0.2.1", "pytest")
+
+
+async def mails_to(database, address):
+    async with database.transaction() as tx:
+        return [mail for mail in await list_mails(tx, limit=1000) if mail.recipients == [address]]
+
+
+async def owner_of(email, sessions, authentication):
+    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    return (await authentication.authenticate(f"Bearer {tokens.access_token}")).user_id
+
+
+async def test_sign_up_needs_the_mailed_token(accounts, sessions, database):
+    """An account cannot log in before its address is confirmed, and can afterwards; the token works once."""
+    address = f"{uuid4().hex}@example.com"
+    await accounts.sign_up(address, PASSWORD, "ko")
+    with pytest.raises(Unauthenticated):
+        await sessions.log_in(address, PASSWORD, HERE)
+    (mail,) = await mails_to(database, address)
+    token = re.search(r"#token=([\w-]+)", mail.body_text)[1]
+    await accounts.verify(token)
+    assert (await sessions.log_in(address, PASSWORD, HERE)).access_token
+    with pytest.raises(Invalid):
+        await accounts.verify(token)
+
+
+async def test_sign_up_of_a_known_address_writes_to_it(accounts, email, database):
+    """A second sign-up raises nothing, changes nothing and tells the owner."""
+    await accounts.sign_up(email, "another long password")
+    assert [mail.purpose for mail in await mails_to(database, email)] == ["known"]
+
+
+async def test_fifty_sign_ups_at_once_make_one_account(accounts, database):
+    """Concurrent sign-ups of one address end without an error and with five mails at most."""
+    address = f"{uuid4().hex}@example.com"
+
+    async def sign_up():
+        try:
+            await accounts.sign_up(address, PASSWORD)
+        except TooManyRequests:
+            return
+
+    await asyncio.gather(*(sign_up() for _ in range(50)))
+    assert 1 <= len(await mails_to(database, address)) <= 8
+
+
+async def test_addresses_have_one_spelling(accounts, email):
+    """Case and surrounding space make no second account."""
+    with pytest.raises(Conflict):
+        await accounts.create_user(f"  {email.upper()} ", PASSWORD)
+
+
+async def test_an_access_token_names_its_session_and_user(sessions, authentication, email):
+    """A token from a login authenticates as its user, who has all scopes."""
+    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    principal = await authentication.authenticate(f"Bearer {tokens.access_token}")
+    assert (principal.email, principal.role, set(principal.scopes)) == (email, "user", {"read", "write"})
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer a.b.c", "Bearer tsk_x", "Bearer x" * 3000])
+async def test_bad_authorization_is_one_answer(authentication, header):
+    """Whatever is wrong with the header, the error is the same."""
+    with pytest.raises(Unauthenticated):
+        await authentication.authenticate(header)
+
+
+async def test_log_out_ends_both_tokens_at_once(sessions, authentication, email):
+    """After log-out the access token is refused on the next request and the refresh token gives nothing."""
+    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    await sessions.log_out(await authentication.authenticate(f"Bearer {tokens.access_token}"))
+    with pytest.raises(Unauthenticated):
+        await authentication.authenticate(f"Bearer {tokens.access_token}")
+    with pytest.raises(Unauthenticated):
+        await sessions.refresh(tokens.refresh_token, HERE)
+
+
+async def test_twenty_refreshes_at_once_give_one_pair(sessions, authentication, email):
+    """Parallel refreshes with one token all get the same successor, and it works."""
+    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    pairs = await asyncio.gather(*(sessions.refresh(tokens.refresh_token, HERE) for _ in range(20)))
+    assert len({pair.refresh_token for pair in pairs}) == 1
+    assert (await authentication.authenticate(f"Bearer {pairs[0].access_token}")).email == email
+    assert (await sessions.refresh(pairs[0].refresh_token, HERE)).refresh_token != pairs[0].refresh_token
+
+
+async def test_reuse_after_the_successor_was_used_revokes_everything(sessions, authentication, email, database):
+    """A spent token whose successor is in use is a theft: all sessions end and the owner is told."""
+    first = await sessions.log_in(email, PASSWORD, HERE)
+    other = await sessions.log_in(email, PASSWORD, HERE)
+    second = await sessions.refresh(first.refresh_token, HERE)
+    third = await sessions.refresh(second.refresh_token, HERE)
+    with pytest.raises(Unauthenticated):
+        await sessions.refresh(first.refresh_token, HERE)
+    for access in (third.access_token, other.access_token):
+        with pytest.raises(Unauthenticated):
+            await authentication.authenticate(f"Bearer {access}")
+    assert "compromised" in {mail.purpose for mail in await mails_to(database, email)}
+    again = await sessions.log_in(email, PASSWORD, HERE)
+    assert (await authentication.authenticate(f"Bearer {again.access_token}")).email == email
+
+
+async def test_failed_logins_are_slowed_down_not_locked(sessions, email):
+    """After ten failures even the right password waits, and is told how long."""
+    for _ in range(10):
+        with pytest.raises(Unauthenticated):
+            await sessions.log_in(email, "wrong wrong wrong", Origin())
+    with pytest.raises(TooManyRequests) as refused:
+        await sessions.log_in(email, PASSWORD, Origin())
+    assert 1 <= refused.value.retry_after_s <= 900
+
+
+async def test_api_keys_authenticate_until_revoked(api_keys, authentication, sessions, email):
+    """A key works with its scopes, is listed without its secret, may not act as a session, and ends at once."""
+    owner = await owner_of(email, sessions, authentication)
+    made = await api_keys.create(owner=owner, name="ci", scopes=["read"], expires_at=None)
+    principal = await authentication.authenticate(f"Bearer {made['key']}")
+    assert principal.scopes == ("read",)
+    for permission in ("write", "session", "admin"):
+        with pytest.raises(Forbidden):
+            principal.require(permission)
+    (listed,) = await api_keys.list(owner=owner, after=None, limit=50)
+    assert "key" not in listed
+    assert listed["id"] == made["id"]
+    await api_keys.revoke(made["id"], owner=owner)
+    with pytest.raises(Unauthenticated):
+        await authentication.authenticate(f"Bearer {made['key']}")
+    with pytest.raises(NotFound):
+        await api_keys.revoke(made["id"], owner=owner)
+
+
+async def test_a_key_of_somebody_else_looks_missing(api_keys, authentication, sessions, email):
+    """Revoking a foreign key is the same NotFound as a made-up one."""
+    owner = await owner_of(email, sessions, authentication)
+    made = await api_keys.create(owner=owner, name="ci", scopes=["read"], expires_at=None)
+    with pytest.raises(NotFound):
+        await api_keys.revoke(made["id"], owner=uuid4())
+    with pytest.raises(Invalid):
+        await api_keys.create(
+            owner=owner, name="x", scopes=["read"], expires_at=SystemClock().now() - timedelta(days=1)
+        )
+
+
+async def test_deleting_an_account_ends_it(accounts, authentication, sessions, email):
+    """A deleted user's token is refused on the next request, and the address is free again."""
+    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    principal = await authentication.authenticate(f"Bearer {tokens.access_token}")
+    await accounts.delete(owner=principal.user_id)
+    with pytest.raises(Unauthenticated):
+        await authentication.authenticate(f"Bearer {tokens.access_token}")
+    await accounts.create_user(email, PASSWORD)
+
+
+async def test_profile_changes_are_checked(accounts, authentication, sessions, email):
+    """Time zones are IANA names; what is changed is answered."""
+    owner = await owner_of(email, sessions, authentication)
+    assert (await accounts.change(owner=owner, changes={"timezone": "Asia/Seoul"}))["timezone"] == "Asia/Seoul"
+    with pytest.raises(Invalid):
+        await accounts.change(owner=owner, changes={"timezone": "Mars/Olympus"})
