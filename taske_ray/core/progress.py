@@ -34,8 +34,9 @@ from taske_ray.core.run import (
     stops,
 )
 from taske_ray.core.size import is_larger
+from taske_ray.core.storable import storable
 from taske_ray.core.times import format_time
-from taske_ray.errors import TemplateError
+from taske_ray.errors import Invalid, TemplateError
 
 longest_active_time = timedelta(hours=1)
 largest_input = 6 * 1024 * 1024
@@ -183,12 +184,21 @@ def _open(actions: Sequence[Action], progress: Progress, number: int, now: datet
     except TemplateError as error:
         place = f" (at {error.pointer})" if error.pointer else ""
         return _with_error(step, error.code, f"{error.message}{place}")
+    except Invalid as error:
+        broken = "; ".join(f"{one.pointer}: {one.message}" for one in error.errors[:5])
+        code = error.errors[0].code if error.errors else error.code
+        return _with_error(step, code, broken or error.message, ErrorClass.INVALID)
 
 
 def _render(action: Action, step: Step, names: dict[str, Any]) -> Step:
     if action.condition is not None and not action.condition.evaluate(names):
         return replace(step, status=StepStatus.SKIPPED)
-    params = action.params.evaluate(names)
+    try:
+        params = storable(action.params.evaluate(names))
+        if action.fill is not None:
+            params = action.fill(params, names["now"])
+    except ValueError as error:
+        return _with_error(step, "input_too_deep", f"The step's input is {error}.")
     if is_larger(params, largest_input):
         return _with_error(step, "input_too_large", "The step's input is larger than 6 MiB.")
     return replace(step, status=StepStatus.RUNNING, input=params)
@@ -197,7 +207,11 @@ def _render(action: Action, step: Step, names: dict[str, Any]) -> Step:
 def _succeeded(
     actions: Sequence[Action], progress: Progress, step: Step, outcome: Succeeded, now: datetime
 ) -> Decision:
-    done = replace(step, status=StepStatus.SUCCEEDED, output=outcome.output, error=None)
+    try:
+        done = replace(step, status=StepStatus.SUCCEEDED, output=storable(outcome.output), error=None)
+    except ValueError as error:
+        deep = _with_error(step, "output_too_deep", f"The service did it, but its answer is {error}.")
+        return _finish_step(actions, progress, deep, now)
     if is_larger(progress.with_step(done).outputs(), largest_context):
         message = "The outputs of this run are larger than 20 MiB together. Ask for less in this step."
         done = _with_error(step, "output_too_large", message)
@@ -262,7 +276,7 @@ def _wait(progress: Progress, step: Step, next_try: RetryAt) -> Decision:
 
 
 def _close(attempt: Attempt, outcome: Succeeded | Failed | Unknown, now: datetime) -> Attempt:
-    attempt = replace(attempt, finished_at=now, request=outcome.request)
+    attempt = replace(attempt, finished_at=now, request=_shown(outcome.request))
     match outcome:
         case Succeeded():
             return replace(attempt, status=AttemptStatus.SUCCEEDED, sent=True, http_status=outcome.http_status)
@@ -279,19 +293,30 @@ def _close(attempt: Attempt, outcome: Succeeded | Failed | Unknown, now: datetim
             return replace(attempt, status=AttemptStatus.UNKNOWN, error=_unknown_error(outcome))
 
 
+def _shown(request: dict[str, Any] | None) -> Any:
+    try:
+        return storable(request)
+    except ValueError:  # nested so deep that nobody would read it
+        return None
+
+
 def _error(failure: Failed) -> dict[str, Any]:
-    error: dict[str, Any] = {"class": failure.error_class.value, "code": failure.code, "message": failure.message}
+    error: dict[str, Any] = {
+        "class": failure.error_class.value,
+        "code": failure.code,
+        "message": storable(failure.message),
+    }
     ordered = obeyed_wait_s(failure.retry_after_s)
     return error if ordered is None else {**error, "retry_after_s": ordered}
 
 
 def _unknown_error(outcome: Unknown) -> dict[str, Any]:
-    return {"class": "unknown", "code": outcome.code, "message": outcome.message}
+    return {"class": "unknown", "code": outcome.code, "message": storable(outcome.message)}
 
 
-def _with_error(step: Step, code: str, message: str) -> Step:
+def _with_error(step: Step, code: str, message: str, error_class: ErrorClass = ErrorClass.FATAL) -> Step:
     return replace(
-        step, status=StepStatus.FAILED, error={"class": ErrorClass.FATAL.value, "code": code, "message": message}
+        step, status=StepStatus.FAILED, error={"class": error_class.value, "code": code, "message": storable(message)}
     )
 
 

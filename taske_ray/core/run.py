@@ -7,7 +7,7 @@ step     pending ─► running ─► succeeded | failed | unknown        pendi
 attempt  dispatched ─► succeeded | failed | unknown
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -85,7 +85,8 @@ class Evaluated(Protocol):
 class Action:
     """One *Then* of a task version, compiled. `number` counts from 1 and is the step's number.
 
-    `key` is its own key or `actionN`; a template reaches it by both. `condition` None: always.
+    `key` is its own key or `actionN`; a template reaches it by both. `condition` None: always. `fill` completes and
+    checks rendered parameters, given `now` (`ParamsSchema.fill`); it raises Invalid.
     """
 
     number: int
@@ -99,6 +100,7 @@ class Action:
     on_error: Literal["stop", "continue"] = "stop"
     timeout_s: float = 30.0
     on_unknown: OnUnknown | None = None
+    fill: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
 
     @property
     def aliases(self) -> tuple[str, ...]:

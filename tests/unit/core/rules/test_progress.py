@@ -13,7 +13,7 @@ from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
 from taske_ray.core.progress import Decision, after, resolve, sleep, start
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, StepStatus, can_move
 from taske_ray.core.size import is_larger
-from taske_ray.errors import TemplateError
+from taske_ray.errors import Invalid, TemplateError
 
 now = datetime(2027, 5, 4, 12, tzinfo=UTC)
 empty = Progress({"n": 1}, {"id": "run_1"}, {"name": "t"})
@@ -106,6 +106,32 @@ def test_template_errors_fail_the_step_before_anything_is_sent(where):
     error = {"class": "fatal", "code": "template_undefined", "message": "trigger.output.x is missing (at /text)"}
     assert decision.steps[0].error == error
     assert decision.error == {**error, "step": "action1"}
+
+
+def test_rendered_input_is_completed_and_checked():
+    """Defaults are filled in before the input is recorded; what does not fit is a failure of class invalid."""
+
+    def fill(params, moment):
+        if params["n"] > 5:
+            raise Invalid.at("/n", "out_of_range", "must be at most 5")
+        return {**params, "at": moment}
+
+    good = begun([action(1, lambda _scope: {"n": 5}, fill=fill)])
+    assert good.call.step.input == {"n": 5, "at": "2027-05-04T12:00:00Z"}
+    bad = begun([action(1, lambda _scope: {"n": 6}, fill=fill)])
+    assert bad.steps[0].error == {"class": "invalid", "code": "out_of_range", "message": "/n: must be at most 5"}
+
+
+def test_what_no_store_takes_is_mended():
+    """NUL in an answer becomes visible, and an answer nested too deep fails the step, not the process."""
+    actions = [action(1)]
+    mended = digest(actions, begun(actions), Succeeded({"text": "a\0b"}))
+    assert mended.steps[0].output == {"text": "a\ufffdb"}
+    deep = []
+    for _ in range(300):
+        deep = [deep]
+    failed_step = digest(actions, begun(actions), Succeeded(deep))
+    assert (failed_step.error["code"], failed_step.closed.status) == ("output_too_deep", AttemptStatus.SUCCEEDED)
 
 
 def test_continue_after_a_failure():
