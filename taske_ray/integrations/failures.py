@@ -5,11 +5,19 @@ from taske_ray.errors import TaskeError
 
 
 class NotSent(TaskeError):
-    """Nothing left this machine."""
+    """Nothing left this machine. `retry_after_s` is when to try again, where that is known."""
 
-    def __init__(self, code: str, message: str, error_class: ErrorClass = ErrorClass.TRANSIENT) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        error_class: ErrorClass = ErrorClass.TRANSIENT,
+        *,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, code=code)
         self.error_class = error_class
+        self.retry_after_s = retry_after_s
 
 
 class MaybeSent(TaskeError):

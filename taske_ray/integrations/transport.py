@@ -50,6 +50,7 @@ class _Exchange:
 
     host: str
     port: int
+    may_send: Callable[[], bool]
     may_have_left: bool = False
     denied: bool = False
 
@@ -70,13 +71,21 @@ class Transport:
         self._usual = GuardedTransport(guard, resolver, connections=connections, idle_s=idle_s)
         self._careful = GuardedTransport(guard, resolver, connections=connections, idle_s=careful_idle_s)
 
-    async def send(self, request: HttpRequest, *, timeout_s: float, careful: bool = False) -> HttpResponse:
+    async def send(
+        self,
+        request: HttpRequest,
+        *,
+        timeout_s: float,
+        careful: bool = False,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> HttpResponse:
         """One complete exchange, redirects included, within `timeout_s` of wall clock.
 
         `careful` takes no connection that idled for more than a second, for calls that must not become unknown.
+        `may_send` is asked right before the first byte goes to the socket: no means not sent (the lease is over).
         Raises NotSent, MaybeSent or Refused.
         """
-        journey = _Journey(self._careful if careful else self._usual, self.guard, request)
+        journey = _Journey(self._careful if careful else self._usual, self.guard, request, may_send)
         try:
             async with asyncio.timeout(min(timeout_s, max_timeout_s)):
                 return await journey.complete()
@@ -94,7 +103,10 @@ class Transport:
 class _Journey:
     """One request and the redirects it is led through."""
 
-    def __init__(self, transport: "GuardedTransport", guard: EgressGuard, request: HttpRequest) -> None:
+    def __init__(
+        self, transport: "GuardedTransport", guard: EgressGuard, request: HttpRequest, may_send: Callable[[], bool]
+    ) -> None:
+        self._may_send = may_send
         self._transport = transport
         self._guard = guard
         self._request = request
@@ -126,13 +138,15 @@ class _Journey:
         return url
 
     async def _one(self, request: HttpRequest, url: WebUrl) -> HttpResponse:
-        self._exchange = exchange = _Exchange(url.host, url.port)
+        self._exchange = exchange = _Exchange(url.host, url.port, self._may_send)
         _exchange.set(exchange)
         outgoing = self._outgoing(request, url)
         try:
             return await self._exchanged(outgoing, request, url)
         except EgressDenied as error:
             raise self._refusal(error.code, error.message) from None
+        except _NotAnyMore as error:
+            raise self._refusal(error.code, error.message, ErrorClass.TRANSIENT) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 raise  # the one deadline over everything
@@ -146,7 +160,10 @@ class _Journey:
             headers = checked_headers(request.headers)
         except HeaderRefused as error:
             raise self._refusal(error.code, error.message) from None
-        return httpx.Request(request.method, url.text, headers=headers, content=body)
+        try:
+            return httpx.Request(request.method, url.text, headers=headers, content=body)
+        except httpx.InvalidURL:
+            raise self._refusal(BadUrl.code, BadUrl().message) from None
 
     async def _exchanged(self, outgoing: httpx.Request, request: HttpRequest, url: WebUrl) -> HttpResponse:
         response = await self._transport.handle_async_request(outgoing)
@@ -317,6 +334,12 @@ class _HostNotAllowed(TaskeError):
     code = "host_not_allowed"
 
 
+class _NotAnyMore(TaskeError):
+    """The run may have been taken over; nothing was sent."""
+
+    code = "lease_over"
+
+
 # aiohttp writes these from the URL and the body.
 _ours = frozenset({b"host", b"content-length"})
 
@@ -327,7 +350,10 @@ def _addresses_of(host: str, port: int) -> list[tuple[Any, ...]]:
 
 async def _mark_left(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object) -> None:
     """Called right before the first byte of the headers is written."""
-    _exchange.get().may_have_left = True
+    exchange = _exchange.get()
+    if not exchange.may_send():
+        raise _NotAnyMore
+    exchange.may_have_left = True
 
 
 def _check_binding(guard: EgressGuard, request: HttpRequest, url: WebUrl) -> None:

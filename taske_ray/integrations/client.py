@@ -1,0 +1,303 @@
+"""Performing calls: look the capability up, open the connection, hold the conversation, name the outcome.
+
+A plain class; one per process, on one event loop. It is the only place where credentials are in plain text, for the
+length of a call. Nothing that a service answers raises; retries belong to the engine.
+"""
+
+import logging
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from taske_ray.clock import Clock
+from taske_ray.core.call import Call
+from taske_ray.core.capability import CallContext, Capability, connection_test, converse, idempotency_class
+from taske_ray.core.http import HttpRequest, HttpResponse
+from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
+from taske_ray.core.times import format_time
+from taske_ray.errors import NotFound, Unavailable
+from taske_ray.integrations.drive import drive
+from taske_ray.integrations.failures import NotSent
+from taske_ray.integrations.ledger import CallLedger, Finished
+from taske_ray.integrations.limiter import Limiter
+from taske_ray.integrations.limits import CallLimits, limits_of, pause_asked_for, pause_learned
+from taske_ray.integrations.ports import Capabilities, ConnectionResolver, InternalExecutor, OpenedConnection
+from taske_ray.integrations.transport import Transport
+from taske_ray.integrations.urls import BadUrl, parse_url
+from taske_ray.security.sealed import VaultError
+
+calls_per_user_and_host = 200
+patience_s = 1.0
+connection_test_timeout_s = 30.0
+lease_margin_s = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class IntegrationClient:
+    """Performs calls for all users of its process.
+
+    `database_time` estimates the database's clock in seconds since the epoch (durability, 5.4); `internal` are the
+    executors of capabilities that make no request, by name.
+    """
+
+    def __init__(
+        self,
+        *,
+        capabilities: Capabilities,
+        connections: ConnectionResolver,
+        transport: Transport,
+        clock: Clock,
+        database_time: Callable[[], float],
+        internal: Mapping[str, InternalExecutor] | None = None,
+    ) -> None:
+        self._capabilities = capabilities
+        self._connections = connections
+        self._transport = transport
+        self._clock = clock
+        self._database_time = database_time
+        self._internal = dict(internal or {})
+        self._ledger = CallLedger(clock.monotonic)
+        self._limiter = Limiter()
+        self._busy: Counter[tuple[UUID, str]] = Counter()
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return self._ledger.in_flight
+
+    async def perform(self, call: Call) -> Outcome:
+        """Make the call, once for its id however often it is handed in; every failure is an outcome."""
+        if self._ledger.is_fenced_out(call):
+            return _lease_over()
+        return await self._ledger.once(call, lambda: self._finish(call))
+
+    async def outcomes_of(self, call_id: str, *, run_id: str = "", fence: int = 0) -> Outcome | None:
+        """What came of a call, waited for while it is in flight; None: it never began here, so nothing was sent.
+
+        With the run and its new fence, older owners can start no call of the run here any more (durability, 6.4).
+        """
+        return await self._ledger.find(call_id, run_id=run_id, fence=fence)
+
+    def acknowledge(self, call_ids: Iterable[str]) -> None:
+        """These outcomes are in the database; they need not be kept."""
+        self._ledger.acknowledge(call_ids)
+
+    async def test_connection(self, user_id: UUID, connection_id: UUID) -> Succeeded | Failed:
+        """Ask the service whether it knows a connection; Succeeded.output is `{"label": …}`."""
+        opened = await self._opened(user_id, connection_id)
+        if isinstance(opened, Failed):
+            return opened
+        try:
+            module = await self._capabilities.module(opened.module)
+        except (NotFound, Unavailable) as error:
+            return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
+
+        async def send(request: HttpRequest) -> HttpResponse:
+            with _Place(self._busy, user_id, _host_of(request)):
+                return await self._transport.send(request, timeout_s=connection_test_timeout_s)
+
+        now = format_time(self._clock.now())
+        outcome = await drive(connection_test(module, opened.values, now=now), send)
+        if isinstance(outcome, Unknown):
+            return Failed(ErrorClass.TRANSIENT, "no_answer", outcome.message, request=outcome.request)
+        settled = await self._settled(outcome, user_id, connection_id)
+        assert isinstance(settled, Succeeded | Failed)
+        return settled
+
+    async def close(self) -> None:
+        """Close every connection to services."""
+        await self._transport.close()
+
+    async def _finish(self, call: Call) -> Finished:
+        sending = _Sending(0.0)
+        try:
+            outcome = await self._outcome(call, sending)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn what may have left
+            ids = {"call_id": call.id, "run_id": call.run_id}
+            # not `exception`: its text may hold a parameter
+            _log.error("a call ended unexpectedly: %s", _where(error), extra=ids)
+            outcome = _unexpected(sending)
+        return Finished(outcome, sending.received_bytes)
+
+    async def _outcome(self, call: Call, sending: "_Sending") -> Outcome:
+        try:
+            capability = await self._capabilities.pinned(call.capability, call.version)
+        except NotFound as error:
+            return Failed(ErrorClass.FATAL, "unknown_capability", error.message, sent=False)
+        except Unavailable as error:
+            return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
+        if capability.execution != "http":
+            return await self._internally(capability, call, sending)
+        opened = await self._opened_for(capability, call)
+        if isinstance(opened, Failed):
+            return opened
+        outcome = await drive(converse(capability, _context(call, opened)), self._sender(capability, call, sending))
+        if (pause_s := pause_asked_for(outcome)) is not None:
+            self._pause(limits_of(capability, call).asked_keys(sending.host), pause_s)
+        return await self._settled(outcome, call.user_id, call.connection_id)
+
+    async def _internally(self, capability: Capability, call: Call, sending: "_Sending") -> Outcome:
+        executor = self._internal.get(capability.executor or "")
+        if executor is None:
+            return Failed(ErrorClass.FATAL, "not_callable", f"{capability.id} makes no call.", sent=False)
+        sending.began = True
+        return await executor(call)
+
+    async def _opened_for(self, capability: Capability, call: Call) -> OpenedConnection | Failed | None:
+        """The connection of a call; None where it names none. It must be one of the capability's module and schemes."""
+        if call.connection_id is None:
+            return None
+        opened = await self._opened(call.user_id, call.connection_id)
+        if isinstance(opened, Failed):
+            return opened
+        if opened.module != capability.module.id or opened.values.auth_id not in capability.auth_ids:
+            return Failed(
+                ErrorClass.FATAL, "wrong_connection", f"The connection does not fit {capability.id}.", sent=False
+            )
+        return opened
+
+    async def _opened(self, user_id: UUID, connection_id: UUID) -> OpenedConnection | Failed:
+        try:
+            opened = await self._connections.open(user_id, connection_id)
+        except NotFound:
+            return Failed(ErrorClass.FATAL, "unknown_connection", "There is no such connection.", sent=False)
+        except VaultError as error:
+            await self._mark(user_id, connection_id, error.code)
+            return Failed(ErrorClass.AUTH_REVOKED, error.code, error.message, sent=False)
+        except Unavailable as error:
+            return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
+        if not opened.active:
+            return Failed(ErrorClass.AUTH_REVOKED, "needs_reauth", "The connection must be made again.", sent=False)
+        return opened
+
+    def _sender(
+        self, capability: Capability, call: Call, sending: "_Sending"
+    ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+        """How the requests of one call go out: limits, lease, one deadline over all of them."""
+        limits = limits_of(capability, call)
+        careful = idempotency_class(capability, call.params, call.run_id, call.step) == "ask"
+        sending.left_s = call.timeout_s
+
+        def may_send() -> bool:
+            return call.lease_ends_at is None or self._database_time() < call.lease_ends_at - lease_margin_s
+
+        async def send(request: HttpRequest) -> HttpResponse:
+            sending.host = _host_of(request)
+            await self._wait_for(limits, sending.host)
+            if not may_send():
+                raise NotSent("lease_over", _lease_over().message)
+            if sending.left_s <= 0:
+                raise NotSent("timeout", "The time for the whole call is over.")
+            started = self._clock.monotonic()
+            timeout_s = min(request.timeout_s, sending.left_s)
+            sending.began = True
+            try:
+                with _Place(self._busy, call.user_id, sending.host):
+                    response = await self._transport.send(
+                        request, timeout_s=timeout_s, careful=careful, may_send=may_send
+                    )
+            finally:
+                sending.left_s -= self._clock.monotonic() - started
+            sending.received_bytes += len(response.body)
+            if (pause_s := pause_learned(capability, response, self._clock.now())) is not None:
+                self._pause([limits.connection_key], pause_s)
+            return response
+
+        return send
+
+    async def _wait_for(self, limits: CallLimits, host: str) -> None:
+        now, keys = self._clock.monotonic(), (limits.connection_key, *limits.asked_keys(host))
+        wait_s = self._limiter.reserve(limits.limits, keys, now=now, patience_s=patience_s)
+        if wait_s > patience_s:
+            message = "The service may not be called so often; the step waits."
+            raise NotSent("rate_limited", message, ErrorClass.RATE_LIMITED, retry_after_s=wait_s)
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+
+    def _pause(self, keys: Iterable[object], seconds: float) -> None:
+        self._limiter.pause(list(keys), self._clock.monotonic() + seconds)
+
+    async def _settled(self, outcome: Outcome, user_id: UUID, connection_id: UUID | None) -> Outcome:
+        """An expired login that cannot be refreshed is a revoked one; the connection learns of it."""
+        if not isinstance(outcome, Failed):
+            return outcome
+        if outcome.error_class is ErrorClass.AUTH_EXPIRED:
+            revoked = ErrorClass.PERMISSION if connection_id is None else ErrorClass.AUTH_REVOKED
+            outcome = replace(outcome, error_class=revoked)
+        if outcome.error_class is ErrorClass.AUTH_REVOKED and connection_id is not None:
+            await self._mark(user_id, connection_id, outcome.code)
+        return outcome
+
+    async def _mark(self, user_id: UUID, connection_id: UUID, reason: str) -> None:
+        """Best effort: the outcome stands, and the next call finds out again."""
+        try:
+            await self._connections.mark_needs_reauth(user_id, connection_id, reason)
+        except (Unavailable, NotFound):
+            _log.warning("a connection could not be marked", extra={"connection_id": str(connection_id)})
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What one call has used so far."""
+
+    left_s: float
+    host: str = ""
+    began: bool = False
+    received_bytes: int = 0
+
+
+class _Place:
+    """One of the 200 places that a user has at a host (D7: nobody fills the process alone)."""
+
+    def __init__(self, busy: Counter[tuple[UUID, str]], user_id: UUID, host: str) -> None:
+        self._busy = busy
+        self._key = (user_id, host)
+
+    def __enter__(self) -> None:
+        if self._busy[self._key] >= calls_per_user_and_host:
+            message = "Too many calls to this host are under way; the step waits."
+            raise NotSent("too_many_in_flight", message, ErrorClass.RATE_LIMITED, retry_after_s=2.0)
+        self._busy[self._key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._busy[self._key] -= 1
+        if not self._busy[self._key]:
+            del self._busy[self._key]
+
+
+def _host_of(request: HttpRequest) -> str:
+    try:
+        return parse_url(request.url).host
+    except BadUrl:
+        return ""  # the transport refuses it in a moment
+
+
+def _context(call: Call, opened: OpenedConnection | None) -> CallContext:
+    return CallContext(
+        params=call.params,
+        now=call.now,
+        connection=opened.values if opened else None,
+        run_id=call.run_id,
+        step=call.step,
+        cursor=call.cursor,
+        validators=call.validators or None,
+        idempotency_key=call.idempotency_key,
+    )
+
+
+def _lease_over() -> Failed:
+    return Failed(ErrorClass.TRANSIENT, "lease_over", "The run may have been taken over; nothing was sent.", sent=False)
+
+
+def _unexpected(sending: _Sending) -> Outcome:
+    message = "The call ended unexpectedly inside the service."
+    return Unknown(message, "internal") if sending.began else Failed(ErrorClass.FATAL, "internal", message, sent=False)
+
+
+def _where(error: Exception) -> str:
+    """The kind of an exception and the line it came from, without its text."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {frame.name}:{frame.lineno}"

@@ -1,0 +1,26 @@
+"""The one function that decrypts a user's credentials. Imported by the integration client's side only.
+
+The API seals (`taske_ray.security.credentials`) and never opens; actors pass connection ids (security, 9.5).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from taske_ray.core.capability import ConnectionValues
+from taske_ray.security.credentials import credential_place
+from taske_ray.security.opening import open_value
+from taske_ray.security.sealed import DataKey, VaultError
+
+
+def open_credentials(
+    key: DataKey, connection_id: UUID, sealed: bytes | None, *, auth_id: str, config: Mapping[str, Any]
+) -> ConnectionValues:
+    """What a connection holds, in plain text, for the length of one call. Raises VaultError, without a detail."""
+    if sealed is None:
+        return ConnectionValues(auth_id=auth_id, config=dict(config), secret={})
+    secret = json.loads(open_value(key, credential_place(connection_id), sealed))
+    if not isinstance(secret, dict):
+        raise VaultError
+    return ConnectionValues(auth_id=auth_id, config=dict(config), secret=secret)
