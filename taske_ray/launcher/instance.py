@@ -1,0 +1,245 @@
+"""One running instance, seen from its parent process: start everything, say when it is ready, watch, restart, stop.
+
+    claim the data directory -> end leftovers -> [runtime process: Ray]  beside  [PostgreSQL -> migrations -> catalog]
+      -> "serve" -> supervisor and applications -> /readyz -> watch -> "stop" -> Ray gone -> PostgreSQL gone -> release
+
+Nothing here loads Ray: what watches Ray must not hang or die with it.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from taske_ray.db.embedded import EmbeddedPostgres
+from taske_ray.errors import StartRefused, TaskeError
+from taske_ray.launcher import environment, ports, preparation, sessions
+from taske_ray.launcher.child import Report, RuntimeChild
+from taske_ray.launcher.data_dir import DataDir
+from taske_ray.launcher.probe import Probe
+from taske_ray.launcher.processes import Ledger, end
+from taske_ray.settings import Settings
+
+READY_LIMIT_S: Final = 120.0
+STOP_LIMIT_S: Final = 27.0
+"""From the signal to the use of force, so that all is over within 30 s."""
+SICK_LIMIT_S: Final = 45.0
+"""So long `/healthz` may fail before everything is started afresh; Serve mends what it can in 5 to 15 s."""
+BACK_OFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+CALM_S: Final = 300.0
+"""After so long without trouble the back-off begins anew."""
+BEAT_S: Final = 0.25
+
+Progress = Callable[[str], None]
+
+
+class Trouble(TaskeError):  # noqa: N818 - the tree's names have no suffix
+    """Something that must run has ended, or does not answer."""
+
+    code = "trouble"
+
+
+class _Stop(Exception):  # noqa: N818 - a request, not an error
+    """Somebody asked us to stop."""
+
+
+class Instance:
+    """Everything that `taske up` starts. `progress` is told each step in words."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        address: str | None = None,
+        plan: str = "taske_ray.launcher.plan:SERVICE",
+        progress: Progress = print,
+    ) -> None:
+        self.settings = settings.with_options(data_dir=settings.data_dir.absolute())
+        self._address = address or "local"
+        self._plan = plan
+        self._progress = progress
+        self._place = DataDir(settings.data_dir)
+        self._ledger = Ledger(self._place.path)
+        self._postgres = EmbeddedPostgres(self._place.path) if settings.embedded else None
+        self._probe = Probe(settings.host, settings.port)
+        self._runtime: RuntimeChild | None = None
+        self._log = self._place.path / "runtime.log"
+        self._environ: dict[str, str] = {}
+        self._watched: tuple[str, ...] = ()
+        self._stops = 0
+
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Start, call `on_ready` once `/readyz` answers 200, keep it all running until SIGINT or SIGTERM, stop.
+
+        Raises InUse, StartRefused or Trouble if it cannot be started; everything is ended by then.
+        """
+        with self._signals_counted(), contextlib.suppress(_Stop):
+            self._place.claim()
+            try:
+                self._start()
+                on_ready()
+                self._keep_running()
+            finally:
+                self._stop()
+
+    # Starting
+
+    def _start(self) -> None:
+        if self._ledger.living():
+            self._progress("Ending what an earlier start left behind")
+            end(self._ledger.living, within_s=3.0)
+        sessions.clean(self._place.run_dir)
+        self._refuse_taken_port()
+        self._spawn_runtime()
+        url = self._start_database()
+        self._progress("Bringing the database up to date")
+        preparation.run(plan=self._plan, url=url, environ=self._environ, log=self._log, meanwhile=self._beat)
+        self._serve()
+
+    def _refuse_taken_port(self) -> None:
+        if self._address == "local" and not ports.is_free(self.settings.host, self.settings.port):
+            raise StartRefused(f"{self.settings.host}:{self.settings.port} is taken; choose another --port")
+
+    def _start_database(self) -> str:
+        if self._postgres is None:
+            assert self.settings.database_url is not None
+            return self.settings.database_url
+        self._progress("Starting PostgreSQL")
+        return self._postgres.start()
+
+    def _spawn_runtime(self) -> None:
+        self._progress("Starting Ray" if self._address == "local" else f"Joining the Ray cluster at {self._address}")
+        run_dir = self._place.run_dir
+        if self._address == "local":
+            block = ports.block(self._place.path)
+            self._environ = environment.local(self.settings, run_dir=run_dir, ports=block, inherited=os.environ)
+        else:
+            self._environ = environment.joined(self.settings, inherited=os.environ)
+        self._runtime = RuntimeChild(
+            plan=self._plan, address=self._address, run_dir=run_dir, environ=self._environ, log=self._log
+        )
+        self._ledger.note("runtime", self._runtime.pid)
+
+    def _serve(self) -> None:
+        """Let the runtime process go on, and wait until the service answers."""
+        assert self._runtime is not None
+        self._runtime.tell("serve")
+        deadline = time.monotonic() + READY_LIMIT_S
+        serving = False
+        while not (serving and self._probe.is_ready()):
+            serving = any(report.event == "serving" for report in self._beat()) or serving
+            if time.monotonic() > deadline:
+                raise Trouble(f"not ready after {READY_LIMIT_S:.0f} s: {self._probe.last_answer}")
+
+    # Watching
+
+    def _keep_running(self) -> None:
+        troubles = 0
+        trouble: TaskeError | None = None
+        while True:
+            began = time.monotonic()
+            try:
+                if trouble is not None:
+                    self._start_again(BACK_OFF_S[min(troubles - 1, len(BACK_OFF_S) - 1)])
+                self._watch()
+            except (Trouble, StartRefused) as found:
+                trouble = found
+                troubles = 1 if time.monotonic() - began > CALM_S else troubles + 1
+                self._progress(f"{found.message}; starting it again")
+
+    def _watch(self) -> None:
+        sick_since: float | None = None
+        while True:
+            self._beat()
+            if self._postgres is not None and self._postgres.pid is None:
+                self._restart_database()
+            if not self._probe.is_due():
+                continue
+            sick_since = None if self._probe.is_healthy() else sick_since or time.monotonic()
+            if sick_since is not None and time.monotonic() - sick_since > SICK_LIMIT_S:
+                raise Trouble(f"/healthz has not answered for {SICK_LIMIT_S:.0f} s")
+
+    def _restart_database(self) -> None:
+        assert self._postgres is not None
+        self._progress("PostgreSQL has ended; starting it again")
+        self._postgres.stop()
+        self._postgres.start()
+
+    def _start_again(self, wait_s: float) -> None:
+        """The runtime as a whole: a Ray without its GCS or raylet cannot be mended."""
+        self._end_runtime(within_s=3.0)
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            self._beat()
+        if self._postgres is not None and self._postgres.pid is None:
+            self._restart_database()
+        self._spawn_runtime()
+        self._serve()
+        self._progress("Running again")
+
+    def _beat(self) -> list[Report]:
+        """One turn of any waiting: hear the runtime process, notice what has died, and stop if asked to."""
+        if self._stops:
+            raise _Stop
+        if self._runtime is None:
+            time.sleep(BEAT_S)
+            return []
+        reports = list(self._runtime.reports(BEAT_S))
+        for report in reports:
+            self._hear(report)
+        if not self._runtime.is_running:
+            raise Trouble("the runtime process has ended")
+        for role in self._watched:
+            if not self._ledger.is_alive(role):
+                raise Trouble(f"Ray's {role} has ended")
+        return reports
+
+    def _hear(self, report: Report) -> None:
+        if report.event == "ray":
+            for role, pid in report.facts.items():
+                self._ledger.note(role, int(pid))
+            self._watched = tuple(report.facts)
+        elif report.event == "starting":
+            self._progress("Starting the supervisor and the applications")
+        elif report.event == "failed":
+            raise Trouble(f"the service could not be started: {report.facts['error']}")
+
+    # Stopping
+
+    def _stop(self) -> None:
+        """Drain, then end everything, PostgreSQL last; a second signal shortens the waiting."""
+        if self._runtime is not None and self._runtime.is_running:
+            self._progress("Stopping: what is in flight may finish")
+            self._runtime.tell("stop")
+            deadline = time.monotonic() + STOP_LIMIT_S
+            while self._runtime.is_running and time.monotonic() < deadline and self._stops < 2:  # noqa: PLR2004
+                list(self._runtime.reports(BEAT_S))
+        self._end_runtime(within_s=1.0)
+        if self._postgres is not None:
+            self._postgres.stop()
+        sessions.close(self._place.run_dir)
+        self._place.release()
+
+    def _end_runtime(self, *, within_s: float) -> None:
+        self._watched = ()
+        if self._runtime is not None:
+            self._runtime.close()
+        end(self._ledger.living, within_s=within_s)
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+        self._ledger.forget()
+
+    @contextlib.contextmanager
+    def _signals_counted(self) -> Iterator[None]:
+        def count(_number: int, _frame: object) -> None:
+            self._stops += 1
+
+        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, previous in before.items():
+                signal.signal(number, previous)

@@ -1,0 +1,179 @@
+"""The one process of an instance that loads Ray: starts or joins it, brings Serve and the supervisor up, and ends them.
+
+It is told what to do by lines on its standard input (`serve`, then `stop`) and reports by JSON lines on the pipe whose
+number it is given. End of input means that the launcher is gone: then everything ends at once.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from taske_ray import logs
+from taske_ray.launcher import lean_ray
+from taske_ray.launcher.plan import Plan, load
+from taske_ray.settings import Settings
+
+OBJECT_STORE_BYTES: Final = 80 * 2**20
+"""Ray's minimum is 75 MiB; nothing of ours is an object."""
+
+LOGICAL_CPUS: Final = 16
+"""Enough for everything that asks for a hundredth; the machine's own scheduler decides about the real ones."""
+
+STOP_ACTORS_S: Final = 22.0
+STOP_SERVE_S: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the launcher wants of this process, as it stands in the arguments."""
+
+    plan: str
+    address: str
+    run_dir: str
+    report: int
+
+
+def run(wish: Wish) -> None:
+    """Start, serve until told to stop, stop. A failure is reported and ends the process with 1."""
+    report = _reporter(wish.report)
+    try:
+        _connect(wish)  # in the main thread: Ray's processes die with the thread that started them
+        report("ray", **_ray_processes(wish))
+        asyncio.run(_serve(wish, report))
+    except Exception as error:
+        report("failed", error=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        _disconnect()
+
+
+async def _serve(wish: Wish, report: Callable[..., None]) -> None:
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    commands = await _commands()
+    if not await _heard(commands, "serve"):
+        return
+    plan: Plan = load(wish.plan)
+    report("starting")
+    await asyncio.gather(_start_supervisor(plan), _start_serve(plan, Settings.from_env()))
+    report("serving")
+    if await _heard(commands, "stop"):
+        report("draining")
+        await _drain(wish)
+
+
+def _connect(wish: Wish) -> None:
+    from actors import cluster
+
+    if wish.address != "local":
+        cluster.connect(wish.address)
+        return
+    with lean_ray.lean():
+        cluster.connect(
+            "local",
+            num_cpus=LOGICAL_CPUS,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(Path(wish.run_dir) / "r"),
+        )
+
+
+def _ray_processes(wish: Wish) -> dict[str, int]:
+    """The processes of our own Ray that nothing restarts: the launcher watches them from outside."""
+    if wish.address != "local":
+        return {}
+    import psutil
+
+    named = {"gcs_server": "gcs", "raylet": "raylet"}
+    children = psutil.Process().children(recursive=True)
+    return {named[child.name()]: child.pid for child in children if child.name() in named}
+
+
+async def _start_supervisor(plan: Plan) -> None:
+    from actors import cluster
+
+    await cluster.spawn_supervisor(load(plan.supervisor))
+
+
+async def _start_serve(plan: Plan, settings: Settings) -> None:
+    from actors import cluster
+
+    alone = len(await cluster.nodes()) == 1
+    # Where the replicas listen; the address that people connect to is given to HAProxy by its stand-in. In a cluster
+    # the other nodes' HAProxy must reach them: there a private network is the wall (docs/operations.md).
+    host = "127.0.0.1" if alone else "0.0.0.0"  # noqa: S104
+    await asyncio.to_thread(_run_applications, plan, host, settings.port)
+
+
+def _run_applications(plan: Plan, host: str, port: int) -> None:
+    from ray import serve
+    from ray.serve.config import HTTPOptions
+    from ray.serve.schema import LoggingConfig
+
+    quiet = LoggingConfig(encoding="JSON", log_level="WARNING", enable_access_log=False)
+    serve.start(http_options=HTTPOptions(host=host, port=port), logging_config=quiet)
+    serve.run_many(
+        [
+            serve.RunTarget(load(each.build)(), name=each.name, route_prefix=each.route_prefix, logging_config=quiet)
+            for each in plan.applications
+        ]
+    )
+
+
+async def _drain(wish: Wish) -> None:
+    """The supervisor first, which knows the work in flight; the HTTP face; in a cluster that stays, all actors."""
+    from ray import serve
+
+    from actors import cluster
+
+    supervisor = await cluster.find(cluster.SUPERVISOR)
+    if supervisor is not None:
+        with contextlib.suppress(cluster.ActorLost, TimeoutError):  # its work is leased: the next start takes it over
+            await cluster.call(supervisor, "stop", timeout_s=STOP_ACTORS_S)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SERVE_S):
+            await asyncio.to_thread(serve.shutdown)
+    if wish.address != "local":
+        await cluster.kill_all()
+
+
+def _disconnect() -> None:
+    import ray
+
+    ray.shutdown()
+
+
+async def _commands() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def _heard(commands: asyncio.StreamReader, command: str) -> bool:
+    """Whether the command came; False means that the launcher is gone or wants the end instead."""
+    line = (await commands.readline()).decode().strip()
+    return line == command
+
+
+def _reporter(number: int) -> Callable[..., None]:
+    pipe: IO[str] = os.fdopen(number, "w", buffering=1)
+
+    def report(event: str, **facts: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.write(json.dumps({"event": event, **facts}) + "\n")
+
+    return report
+
+
+if __name__ == "__main__":
+    logs.configure()
+    run(Wish(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
