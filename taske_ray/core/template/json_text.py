@@ -1,0 +1,130 @@
+"""JSON values inside templates: reading a path step by step, and how a value becomes text (format 2.1).
+
+Equality here is JSON's: `true` is not `1`, `1` is `1.0`.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from taske_ray.core.template.limits import Work, check_size, element_units, longest_text, over_limit
+from taske_ray.errors import TemplateError
+
+missing: Any = type("Missing", (), {"__slots__": (), "__repr__": lambda _: "missing"})()
+"""What a path that leads nowhere gives; never part of a result."""
+
+
+def step(value: Any, key: Any) -> Any:
+    """The member or element of `value` at `key`, or `missing`. Arrays know `first`, `last` and `size`, the rest `size`."""
+    if isinstance(value, Mapping):
+        if isinstance(key, str):
+            return value[key] if key in value else len(value) if key == "size" else missing
+        return missing
+    if isinstance(value, list | tuple | range):
+        return _element(value, key)
+    return len(value) if key == "size" and isinstance(value, str) else missing
+
+
+def _element(array: list[Any] | tuple[Any, ...] | range, key: Any) -> Any:
+    if key == "size":
+        return len(array)
+    index = {"first": 0, "last": -1}.get(key) if isinstance(key, str) else key
+    if isinstance(index, int) and not isinstance(index, bool) and -len(array) <= index < len(array):
+        return array[index]
+    return missing
+
+
+def as_json(value: Any) -> Any:
+    """A result as a JSON value: ranges and pairs become arrays. `template_type` if it is none, `template_limit` if large."""
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise TemplateError("template_type", "The result is not a finite number.")
+        return value
+    if kind in (str, dict, list):
+        check_size(value)
+        return value
+    if isinstance(value, range | tuple):
+        check_size(value)
+        return list(value)
+    if isinstance(value, str | int | float | dict | list):
+        return as_json(_plain(value))
+    raise TemplateError("template_type", "The result is not a JSON value.")
+
+
+def _plain(value: Any) -> Any:
+    """A subclass (an enum, an ordered dictionary) as the plain type it stands for."""
+    for kind in (str, int, float, dict, list):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def text_of(value: Any, work: Work) -> str:
+    """A value as text: text as it is, null empty, numbers and booleans as in JSON, the rest compact JSON.
+
+    `template_limit` over 1 MiB, `template_type` for what JSON cannot say.
+    """
+    if type(value) is str:
+        text = value
+    elif value is None:
+        return ""
+    elif isinstance(value, bool):
+        return "true" if value else "false"
+    else:
+        text = compact_json(value, work)
+    if len(text) > longest_text:
+        raise over_limit("A text is longer than 1 MiB")
+    return text
+
+
+def compact_json(value: Any, work: Work, *, sort_keys: bool = False) -> str:
+    """Compact JSON with the keys in their order (or sorted: the canonical form)."""
+    if isinstance(value, list | dict | tuple | range):
+        work.charge_deep(value)
+    else:
+        work.charge(element_units)
+    try:
+        text = json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            sort_keys=sort_keys,
+            default=_array,
+        )
+    except (TypeError, ValueError):
+        raise TemplateError("template_type", "A value cannot be written as JSON.") from None
+    if len(text) > longest_text:
+        raise over_limit("A value is longer than 1 MiB of JSON")
+    return text
+
+
+def _array(value: Any) -> list[Any]:
+    if isinstance(value, range):
+        return list(value)
+    raise TypeError
+
+
+def equal(left: Any, right: Any, work: Work) -> bool:
+    """Whether two JSON values are equal; what it costs to compare them is charged."""
+    if left is right:
+        return True
+    kind = type(left)
+    if kind is str:
+        if type(right) is not str or len(left) != len(right):
+            return False
+        work.charge(len(left) // 16)
+        return bool(left == right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        return isinstance(left, bool) and isinstance(right, bool) and left == right
+    if isinstance(left, list | tuple | range) and isinstance(right, list | tuple | range):
+        return len(left) == len(right) and all(equal(one, other, work) for one, other in zip(left, right, strict=True))
+    if isinstance(left, dict) and isinstance(right, dict):
+        work.charge(element_units * (1 + len(left)))
+        return left.keys() == right.keys() and all(equal(left[name], right[name], work) for name in left)
+    work.charge(element_units // 2)
+    return bool(left == right)
