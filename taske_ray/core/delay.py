@@ -11,7 +11,7 @@ from taske_ray.core.times import parse_duration, parse_time
 def wake_at(params: Mapping[str, Any], now: datetime) -> datetime | Failed:
     """The moment `until`, else `for` from `now` on.
 
-    A run that sleeps has the moment in its step's input as `until` (`progress.sleep`), so waking up asks again.
+    A run that wakes up finds the moment it had settled on as `until` in its step's input (`progress.sleep`).
     """
     try:
         if params.get("until") is not None:

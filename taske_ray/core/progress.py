@@ -130,9 +130,8 @@ def after(
 
 
 def sleep(progress: Progress, number: int, until: datetime) -> Decision:
-    """A `system.delay` has not passed: the run leaves memory, the moment is kept in the step's input."""
-    step = progress.steps[number]
-    step = replace(step, input={**(step.input or {}), "until": format_time(until)})
+    """A `system.delay` has not passed: the run leaves memory, the step shows until when as its output so far."""
+    step = replace(progress.steps[number], output={"until": format_time(until)})
     return Decision(progress.with_step(step), RunStatus.WAITING, steps=(step,), available_at=until)
 
 
@@ -177,8 +176,8 @@ def _open(actions: Sequence[Action], progress: Progress, number: int, now: datet
     step = recorded or Step(number, action.key, action.capability, StepStatus.PENDING)
     if progress.active_time(now) > longest_active_time:
         return _with_error(step, "run_timeout", "The run has been active for more than one hour.")
-    if step.input is not None:
-        return replace(step, status=StepStatus.RUNNING)
+    if step.input is not None:  # once rendered, for good; a delay goes on until the moment it has settled on
+        return replace(step, status=StepStatus.RUNNING, input={**step.input, **(step.output or {})})
     try:
         return _render(action, step, scope(actions, progress, format_time(now)))
     except TemplateError as error:
