@@ -58,9 +58,7 @@ class Lease:
         kind, name, node, capacity = self._identity
         process = psutil.Process()
         self.host_id = new_id()
-        row = HostRow(
-            self.host_id, kind, name, node, boot_id(), process.pid, process.create_time(), capacity
-        )
+        row = HostRow(self.host_id, kind, name, node, boot_id(), process.pid, process.create_time(), capacity)
         begun = self._clock.monotonic()
         self._row, self._begun = await hosts.register(self._connection, row), begun
 

@@ -1,7 +1,7 @@
 """The rows of runs, as their hosts write them. Every write is fenced; what does not come back was not written.
 
              claim, or born owned                 checkpoint + next intent (advance)
-    queued ───────────────────────► running ───────────────────────────────► running … succeeded │ failed │ cancelled
+    queued ───────────────────────► running ──────────────────────────────► running … succeeded │ failed │ cancelled
       ▲ ▲                            │   │
       │ └── rescue, release ─────────┘   ├──► waiting          (retry, delay, rate limit: no owner, holds no memory)
       └── available_at reached ──────────┘──► needs_attention  (nobody can know whether a call arrived)
@@ -10,7 +10,7 @@ Crash before an advance: the step is repeated under the same key, its attempt be
 owner goes on behind the last recorded step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -126,11 +126,11 @@ class TaskText:
 
 
 class RunStore:
-    """The runs of one host. `host_id` is this incarnation's; it is set again when the host had to register anew."""
+    """The runs of one host. `owner` tells the id of its current incarnation."""
 
-    def __init__(self, database: Database, *, host_id: UUID, patience_s: float = 20.0) -> None:
+    def __init__(self, database: Database, *, owner: Callable[[], UUID], patience_s: float = 20.0) -> None:
         self._database = database
-        self.host_id = host_id
+        self._owner = owner
         self._advances = GroupCommit(self._commit, most=300, patience_s=patience_s)
 
     async def advance(self, advance: Advance) -> Advanced:
@@ -139,12 +139,12 @@ class RunStore:
 
     async def claim(self, *, share: int, most: int) -> list[AssignedRun]:
         """Take at most `most` due runs, at most `share` running ones per user."""
-        rows = await self._database.fetch(queries.claim_runs, {"owner": self.host_id, "share": share, "most": most})
+        rows = await self._database.fetch(queries.claim_runs, {"owner": self._owner(), "share": share, "most": most})
         return [AssignedRun(**row) for row in rows]
 
     async def unstarted(self) -> list[AssignedRun]:
         """Runs that were given to this host and whose nudge was lost."""
-        rows = await self._database.fetch(queries.unstarted_runs, {"owner": self.host_id})
+        rows = await self._database.fetch(queries.unstarted_runs, {"owner": self._owner()})
         return [AssignedRun(**row) for row in rows]
 
     async def steps(self, run_ids: Sequence[UUID]) -> dict[UUID, list[RecordedStep]]:
@@ -160,10 +160,10 @@ class RunStore:
         return TaskText(**rows[0]) if rows else None
 
     async def release(self, runs: Sequence[tuple[UUID, int]]) -> None:
-        """Give runs (id, fence) with no call in flight back to the queue."""
+        """Give runs (id, fence) that nobody executes here any more back to the queue."""
         await self._database.fetch(
             queries.release_runs,
-            {"owner": self.host_id, "run_ids": [r for r, _ in runs], "fences": [f for _, f in runs]},
+            {"owner": self._owner(), "run_ids": [r for r, _ in runs], "fences": [f for _, f in runs]},
         )
 
     async def rescue(self) -> int:
@@ -176,7 +176,7 @@ class RunStore:
 
     async def _commit(self, advances: Sequence[Advance]) -> list[Advanced]:
         ordered = sorted(advances, key=lambda a: a.run_id.bytes)
-        rows = await self._database.fetch(queries.advance_runs, {"owner": self.host_id, **_columns(ordered)})
+        rows = await self._database.fetch(queries.advance_runs, {"owner": self._owner(), **_columns(ordered)})
         cancelled = {row["run_id"]: row["cancelled"] for row in rows}
         return [Advanced(a.run_id in cancelled, cancelled.get(a.run_id, False)) for a in advances]
 

@@ -68,6 +68,9 @@ class TriggerStore:
 
     async def poll_failed(self, trigger_id: UUID, result: dict[str, Any]) -> None:
         """Record a check that failed."""
-        await self._database.fetch(
-            queries.poll_failed, {"id": trigger_id, "result": orjson.dumps(result).decode()}
-        )
+        await self._database.fetch(queries.poll_failed, {"id": trigger_id, "result": orjson.dumps(result).decode()})
+
+    async def known_items(self, trigger_id: UUID, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these (key, version key) the trigger's ledger has."""
+        parameters = {"id": trigger_id, "keys": [k for k, _ in keys], "version_keys": [v for _, v in keys]}
+        return {(r["key"], r["version_key"]) for r in await self._database.fetch(queries.known_items, parameters)}

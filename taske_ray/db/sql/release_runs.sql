@@ -1,6 +1,15 @@
--- Give runs back to the queue, for a drain: only those with no call in flight (durability, 10.1).
+-- Give runs that nobody executes any more back to the queue; a call that was cut off has an unknown outcome.
+WITH mine AS (
+    SELECT r.id FROM runs r
+    JOIN unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS a(run_id, fence) ON r.id = a.run_id AND r.fence = a.fence
+    WHERE r.status = 'running' AND r.owner = %(owner)s
+    ORDER BY r.id FOR NO KEY UPDATE OF r
+),
+unknown AS (
+    UPDATE attempts a SET status = 'unknown', finished_at = clock_timestamp(),
+        error = jsonb_build_object('code', 'released', 'message', 'The host gave this run back while the call was open')
+    FROM mine m WHERE a.run_id = m.id AND a.status = 'dispatched'
+)
 UPDATE runs r SET status = 'queued', owner = NULL, fence = r.fence + 1, available_at = clock_timestamp()
-FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS a(run_id, fence)
-WHERE r.id = a.run_id AND r.fence = a.fence AND r.status = 'running' AND r.owner = %(owner)s
-      AND NOT EXISTS (SELECT FROM attempts t WHERE t.run_id = r.id AND t.status = 'dispatched')
+FROM mine m WHERE r.id = m.id
 RETURNING r.id

@@ -1,0 +1,96 @@
+"""Saved task versions made ready to execute, kept because a version never changes."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from taske_ray.core.capability import Capability
+from taske_ray.core.capability.params import ParamsSchema
+from taske_ray.core.retry import RetryPolicy
+from taske_ray.core.run import Action, Evaluated
+from taske_ray.core.template import compile_condition, compile_value
+from taske_ray.db.runs import RunStore, TaskText
+from taske_ray.errors import Invalid, TemplateError
+from taske_ray.services.catalog_cache import CapabilityCache
+
+_kept = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTask:
+    """A task version: its compiled actions, and the capability that each of them uses, by the action's number."""
+
+    name: str
+    actions: tuple[Action, ...]
+    capabilities: Mapping[int, Capability]
+
+
+@dataclass(frozen=True, slots=True)
+class FilledParams:
+    """An action's parameters: rendered, then completed with defaults and checked against the capability's schema."""
+
+    template: Evaluated
+    schema: ParamsSchema
+
+    def evaluate(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        """The complete parameters; raises TemplateError, with the pointer of the parameter that does not fit."""
+        try:
+            return self.schema.fill(self.template.evaluate(scope), now=scope["now"])
+        except TemplateError:
+            raise
+        except Invalid as invalid:
+            first = invalid.errors[0]
+            raise TemplateError("invalid_params", first.message, first.pointer) from None
+
+
+class CompiledTasks:
+    """The task versions that this process has used lately."""
+
+    def __init__(self, capabilities: CapabilityCache) -> None:
+        self._capabilities = capabilities
+        self._tasks: OrderedDict[tuple[UUID, int], CompiledTask] = OrderedDict()
+
+    async def get(self, store: RunStore, task_id: UUID, version: int) -> CompiledTask | None:
+        """The version that a run pins; None when the task was deleted. Raises Unavailable."""
+        key = (task_id, version)
+        compiled = self._tasks.get(key)
+        if compiled is None:
+            text = await store.task(task_id, version)
+            if text is None:
+                return None
+            compiled = self._tasks[key] = await self._compile(text)
+            if len(self._tasks) > _kept:
+                self._tasks.popitem(last=False)
+        else:
+            self._tasks.move_to_end(key)
+        return compiled
+
+    async def _compile(self, text: TaskText) -> CompiledTask:
+        actions, capabilities = [], {}
+        for number, spec in enumerate(text.spec["actions"], 1):
+            name = spec["capability"].partition("@")[0]
+            version = await self._capabilities.for_run(name, text.pins[name])
+            capability = await self._capabilities.pinned(name, version)
+            capabilities[number] = capability
+            actions.append(_action(number, spec, capability, version))
+        return CompiledTask(text.name, tuple(actions), capabilities)
+
+
+def _action(number: int, spec: Mapping[str, Any], capability: Capability, version: int) -> Action:
+    condition = spec.get("if")
+    retry = spec.get("retry") or {}
+    return Action(
+        number=number,
+        key=spec.get("key") or f"action{number}",
+        capability=capability.id,
+        version=version,
+        params=FilledParams(compile_value(spec.get("params") or {}, strict_value=True), capability.params),
+        condition=None if condition is None else compile_condition(condition),
+        connection=spec.get("connection"),
+        retry=RetryPolicy(**{name: retry[name] for name in ("max_attempts",) if name in retry}),
+        on_error=spec.get("on_error") or "stop",
+        timeout_s=float(spec.get("timeout_s") or 30),
+        on_unknown=spec.get("on_unknown"),
+    )

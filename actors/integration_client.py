@@ -1,0 +1,145 @@
+"""IntegrationClient: the pooled actor that makes calls, with its connections warm; the only process that opens credentials.
+
+It takes calls in batches and answers in batches, each call as soon as it is done. Killed with calls in flight, it leaves
+outcomes that nobody can know; the hosts that wait learn of its death within a second and decide by policy. It also sends
+the mails of the outbox.
+"""
+
+import asyncio
+import logging
+from socket import AF_INET, AF_INET6
+from typing import Any
+from uuid import UUID
+
+import psutil
+
+from actors import cluster
+from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
+from actors.directory import Directory
+from actors.host_process import HostProcess
+from actors.integration_pool import Reply
+from actors.outbox import Outbox
+from taske_ray.core.call import Call
+from taske_ray.core.ids import format_id
+from taske_ray.core.outcome import Outcome
+from taske_ray.db.mail_outbox import DueMail, MailOutbox
+from taske_ray.integrations.client import IntegrationClient as Client
+from taske_ray.integrations.egress import EgressGuard
+from taske_ray.integrations.mail import Mail, send_mail
+from taske_ray.integrations.transport import Transport
+from taske_ray.services.master_key import open_keyring
+from taske_ray.settings import Settings
+
+_mail_s = 1.0
+_mails_at_once = 20
+_drain_s = 15.0
+_internet = (AF_INET, AF_INET6)
+_log = logging.getLogger(__name__)
+
+
+class IntegrationClient:
+    """One member of the pool."""
+
+    def __init__(self, name: str, node: str) -> None:
+        self._process = HostProcess("client", name, node)
+        self._replies: dict[str, Outbox[Reply]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Register, and begin to take calls and to send mails."""
+        process = self._process
+        settings = process.settings
+        capacity = settings.density.calls_per_client
+        await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
+        self._client = Client(
+            capabilities=CatalogOfCalls(process.capabilities),
+            connections=ConnectionResolver(process.database, open_keyring(settings, ["credentials"])),
+            transport=Transport(guard=_guard(settings)),
+            clock=process.clock,
+            database_time=process.lease.now_s,
+        )
+        self._outbox = MailOutbox(process.database)
+        if settings.smtp_url:
+            process.every(lambda: _mail_s, self._send_mails)
+
+    async def submit(self, reply_to: str, calls: list[Call]) -> None:
+        """Begin these calls; each outcome goes to the `outcomes` of the actor named `reply_to`."""
+        for call in calls:
+            task = asyncio.get_running_loop().create_task(self._answer(reply_to, call))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def perform(self, call: Call) -> Outcome:
+        """Make one call that somebody waits for."""
+        return await self._client.perform(call)
+
+    async def test_connection(self, user_id: UUID, connection_id: UUID) -> Outcome:
+        """Make a connection's test request."""
+        return await self._client.test_connection(user_id, connection_id)
+
+    async def watch(self) -> None:
+        """Never return: whoever waits learns at once when this process ends."""
+        await asyncio.Event().wait()
+
+    async def stats(self) -> dict[str, Any]:
+        """Live counts, for metrics."""
+        return {"calls_in_flight": self._client.in_flight}
+
+    async def stop(self) -> None:
+        """Let calls in flight end for a while, send their outcomes, end the lease."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_drain_s)
+        for outbox in self._replies.values():
+            await outbox.close()
+        await self._client.close()
+        await self._process.close()
+
+    async def _answer(self, reply_to: str, call: Call) -> None:
+        outcome = await self._client.perform(call)
+        self._client.acknowledge([call.id])
+        self._to(reply_to).put((call.id, outcome))
+
+    def _to(self, reply_to: str) -> Outbox[Reply]:
+        outbox = self._replies.get(reply_to)
+        if outbox is None:
+            handle: cluster.Handle = None
+
+            async def send(batch: list[Reply]) -> None:
+                nonlocal handle
+                handle = handle or await cluster.find(reply_to)
+                if handle is None:
+                    raise cluster.ActorLost(f"{reply_to} is not there")
+                await cluster.call(handle, "outcomes", batch)
+
+            outbox = self._replies[reply_to] = Outbox(send)
+        return outbox
+
+    async def _send_mails(self) -> None:
+        for mail in await self._outbox.claim(most=_mails_at_once):
+            await self._outbox.settle(mail.id, error=await self._send(mail))
+
+    async def _send(self, mail: DueMail) -> str | None:
+        settings = self._process.settings
+        assert settings.smtp_url is not None
+        message = Mail(
+            to=mail.recipients,
+            subject=mail.subject,
+            text=mail.body_text,
+            html=mail.body_html,
+            message_id=f"<{format_id('mail', mail.id)}@taske>",
+            sender=settings.mail_from,
+        )
+        try:
+            await send_mail(settings.smtp_url, message)
+        except Exception as error:  # noqa: BLE001 - whatever the server said, the mail is tried again
+            _log.warning("a mail was not sent: %s", error)
+            return str(error)[:500]
+        return None
+
+    async def _lost(self) -> None:
+        """Declared dead: calls in flight end by themselves, and new ones carry leases of their own."""
+
+
+def _guard(settings: Settings) -> EgressGuard:
+    own = [each.address for found in psutil.net_if_addrs().values() for each in found if each.family in _internet]
+    return EgressGuard(settings.egress_allow, own_ports=[settings.port], own_addresses=own)

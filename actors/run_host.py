@@ -1,0 +1,164 @@
+"""RunHost: the process that holds live runs, thousands at a time, each with a task and a failure of its own.
+
+Runs come by a nudge from whoever fired them, by claiming what is queued and due, and by looking for what was given to this
+host and whose nudge was lost. Losing the process loses nothing: its lease ends and its runs are rescued.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Any
+from uuid import UUID
+
+from actors.compiled_tasks import CompiledTasks
+from actors.directory import Directory
+from actors.host_process import HostProcess
+from actors.integration_pool import IntegrationPool, Reply
+from actors.workflow_run import Trust, WorkflowRun
+from taske_ray.db.fires import AssignedRun
+from taske_ray.db.runs import Advance, RecordedStep, RunStore
+from taske_ray.errors import Unavailable
+
+_claim_s, _lost_nudge_s, _rescue_s = 1.0, 2.0, 5.0
+_most_claimed = 100
+_drain_s = 20.0
+_log = logging.getLogger(__name__)
+
+
+class RunHost:
+    """The live runs of one process."""
+
+    def __init__(self, name: str, node: str) -> None:
+        self._process = HostProcess("run", name, node)
+        self._capacity = self._process.settings.density.runs_per_host
+        self._live: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
+        self._abandoned: dict[UUID, int] = {}
+        self._claim_now = asyncio.Event()
+        self._draining = False
+
+    async def start(self) -> None:
+        """Register, and begin to look for runs."""
+        process = self._process
+        directory = Directory(process.database, gone=self._host_gone)
+        self._pool = IntegrationPool(directory, reply_to=process.name)
+        self._tasks = CompiledTasks(process.capabilities)
+        await process.open(capacity=self._capacity, lost=self._lost, directory=directory)
+        self._store = RunStore(process.database, owner=lambda: process.lease.host_id)
+        self._trust = Trust(now=process.lease.now, ends_at=lambda: process.lease.ends_at)
+        process.run(self._claim_for_ever())
+        process.every(lambda: _lost_nudge_s, self._take_unstarted)
+        process.every(lambda: _rescue_s, self._rescue)
+
+    async def take(self, runs: list[AssignedRun]) -> None:
+        """Start runs that were given to this host."""
+        if not self._draining:
+            await self._begin(runs)
+
+    async def claim(self, _nudges: list[None] | None = None) -> None:
+        """Look for queued runs now."""
+        self._claim_now.set()
+
+    async def outcomes(self, replies: list[Reply]) -> None:
+        """What integration clients send back."""
+        self._pool.outcomes(replies)
+
+    async def stats(self) -> dict[str, Any]:
+        """Live counts, for metrics."""
+        return {"live_runs": len(self._live), "calls_in_flight": self._pool.in_flight}
+
+    async def stop(self) -> None:
+        """Drain: start nothing more, let calls in flight end for a while, give the rest back, end the lease."""
+        self._draining = True
+        tasks = [task for _, task in self._live.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_drain_s)
+        self._abandoned |= {run_id: fence for run_id, (fence, _) in self._live.items()}
+        await self._drop()
+        try:
+            await self._give_back()
+        finally:
+            await self._process.close()
+
+    async def _claim_for_ever(self) -> None:
+        while not self._draining:
+            try:
+                claimed = await self._claim_once()
+            except Unavailable as error:
+                _log.warning("nothing was claimed: %s", error)
+                claimed = 0
+            if claimed < _most_claimed:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(_claim_s * random.uniform(0.8, 1.2)):  # noqa: S311 - so that hosts take turns
+                await self._claim_now.wait()
+        except TimeoutError:
+            pass
+        self._claim_now.clear()
+
+    async def _claim_once(self) -> int:
+        free = self._capacity - len(self._live)
+        if free <= 0 or not self._process.lease.is_trusted:
+            return 0
+        runs = await self._store.claim(share=max(10, self._capacity), most=min(free, _most_claimed))
+        await self._begin(runs)
+        return len(runs)
+
+    async def _take_unstarted(self) -> None:
+        if self._process.lease.is_trusted and not self._draining:
+            await self._begin(await self._store.unstarted())
+
+    async def _rescue(self) -> None:
+        await self._give_back()
+        if await self._store.rescue():
+            self._claim_now.set()
+
+    async def _give_back(self) -> None:
+        """Return the runs that stopped here unfinished to the queue."""
+        if self._abandoned:
+            given = dict(self._abandoned)
+            await self._store.release(list(given.items()))
+            self._abandoned = {run: fence for run, fence in self._abandoned.items() if run not in given}
+
+    async def _begin(self, runs: list[AssignedRun]) -> None:
+        """Start each run that is not live here already; those of another incarnation of this host are ignored."""
+        new = [run for run in runs if run.run_id not in self._live and run.host == self._process.lease.host_id]
+        resumed = [run.run_id for run in new if run.fence > 1]
+        recorded = await self._store.steps(resumed) if resumed else {}
+        for run in new:
+            if run.run_id not in self._live:
+                task = asyncio.get_running_loop().create_task(self._execute(run, recorded.get(run.run_id, [])))
+                self._live[run.run_id] = (run.fence, task)
+
+    async def _execute(self, run: AssignedRun, recorded: list[RecordedStep]) -> None:
+        try:
+            task = await self._tasks.get(self._store, run.task_id, run.task_version)
+            if task is None:
+                gone = {"class": "fatal", "code": "task_deleted", "message": "The task was deleted."}
+                await self._store.advance(Advance(run.run_id, run.fence, "failed", error=gone))
+                return
+            one = WorkflowRun(run, task, recorded, log=self._store, integrations=self._pool, trust=self._trust)
+            await one.execute()
+        except Unavailable as error:
+            _log.warning("a run stops here and goes back to the queue: %s", error)
+            self._abandoned[run.run_id] = run.fence
+        except Exception:
+            _log.exception("a run failed inside the engine; it goes back to the queue")
+            self._abandoned[run.run_id] = run.fence
+        finally:
+            self._live.pop(run.run_id, None)
+
+    async def _lost(self) -> None:
+        """Declared dead: drop every run at once; whoever owns them now has read the rows."""
+        await self._drop()
+
+    async def _drop(self) -> None:
+        tasks = [task for _, task in self._live.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._live.clear()
+
+    def _host_gone(self, host_id: UUID) -> None:
+        self._pool.gone(host_id)

@@ -1,0 +1,189 @@
+"""TriggerSupervisor: makes what is live equal to what is desired, and keeps every host alive.
+
+    desired  = enabled triggers in PostgreSQL           read on from the last change at every nudge and twice a second,
+    live     = what the watcher hosts say they watch    and in full, with the hosts asked again, every ten seconds
+    plan     = core.reconcile.plan(desired, live)       pure; planning twice changes nothing
+
+It may forget everything: a new one reads both sides again. Two of them at once, after a partition, start watchers twice at
+worst, and an instant still fires once, because the trigger's row moves once.
+"""
+
+import asyncio
+import logging
+from typing import Any
+from uuid import UUID
+
+from actors import cluster
+from actors.cluster import ActorLost, Blueprint, HostRef, Hosts
+from actors.host_process import database_url
+from actors.integration_client import IntegrationClient
+from actors.run_host import RunHost
+from actors.watcher_host import WatcherHost
+from taske_ray import logs
+from taske_ray.core.reconcile import Plan, plan
+from taske_ray.db.database import Database
+from taske_ray.db.triggers import TriggerStore
+from taske_ray.errors import Unavailable
+from taske_ray.settings import Settings
+
+_tick_s, _whole_s, _hosts_s = 0.5, 10.0, 1.0
+_most_at_once = 1_000
+_drain_s = 21.0
+_log = logging.getLogger(__name__)
+
+
+class TriggerSupervisor:
+    """The one supervisor of a service."""
+
+    def __init__(self) -> None:
+        logs.configure()
+        self._settings = Settings.from_env()
+        self._density = self._settings.density
+        self._hosts = Hosts(
+            {"run": Blueprint(RunHost), "watcher": Blueprint(WatcherHost), "client": Blueprint(IntegrationClient)}
+        )
+        self._alive: dict[str, list[HostRef]] = {"run": [], "watcher": [], "client": []}
+        self._desired: dict[UUID, int] = {}
+        self._live: dict[str, dict[UUID, int]] = {}
+        self._seen = 0
+        self._watcher_hosts = self._density.watcher_hosts
+        self._nudged = asyncio.Event()
+        self._stopping = False
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Bring the hosts up and begin to reconcile."""
+        self._database = await Database(database_url(self._settings), row_connections=1, hot_connections=1).open()
+        self._triggers = TriggerStore(self._database)
+        await self._ensure_hosts()
+        self._loops = [asyncio.create_task(loop) for loop in (self._keep_hosts(), self._keep_watching())]
+
+    async def changed(self, _nudges: list[None] | None = None) -> None:
+        """Triggers were created, changed, enabled, disabled or deleted."""
+        self._nudged.set()
+
+    async def ready(self) -> dict[str, int]:
+        """How many hosts of each kind answer."""
+        return {kind: len(found) for kind, found in self._alive.items()}
+
+    async def watched(self) -> dict[UUID, int]:
+        """The version of every trigger that is watched now, as the hosts said or were told last."""
+        return {trigger: version for one in self._live.values() for trigger, version in one.items()}
+
+    async def stats(self) -> dict[str, dict[str, Any]]:
+        """The live counts of every host that answers, by its name."""
+        found = {}
+        for host in [host for hosts in self._alive.values() for host in hosts]:
+            try:
+                found[host.name] = await cluster.call(host.handle, "stats", timeout_s=2.0)
+            except (ActorLost, TimeoutError):
+                continue
+        return found
+
+    async def stop(self) -> None:
+        """Drain: watchers first, so that nothing more is fired; then the runs; then who makes their calls."""
+        self._stopping = True
+        for loop in self._loops:
+            loop.cancel()
+        for kind in ("watcher", "run", "client"):
+            await asyncio.gather(*(_stopped(host) for host in self._alive[kind]))
+        await self._database.close()
+
+    async def _keep_hosts(self) -> None:
+        while not self._stopping:
+            await asyncio.sleep(_hosts_s)
+            try:
+                await self._ensure_hosts()
+            except Exception:
+                _log.exception("the hosts could not be looked after; trying again")
+
+    async def _ensure_hosts(self) -> None:
+        wanted = {
+            "client": self._density.integration_clients,
+            "run": self._density.run_hosts,
+            "watcher": self._watcher_hosts,
+        }
+        found = await asyncio.gather(*(self._hosts.ensure_hosts(kind, count) for kind, count in wanted.items()))
+        self._alive = dict(zip(wanted, found, strict=True))
+
+    async def _keep_watching(self) -> None:
+        whole_at = 0.0
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            try:
+                if loop.time() >= whole_at:
+                    await self._look_whole()
+                    whole_at = loop.time() + _whole_s
+                else:
+                    await self._look_on()
+                await self._reconcile()
+            except Unavailable as error:
+                _log.warning("triggers are not reconciled: %s", error)
+            except Exception:
+                _log.exception("reconciling failed; trying again")
+                whole_at = 0.0
+            await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(_tick_s):
+                await self._nudged.wait()
+        except TimeoutError:
+            pass
+        self._nudged.clear()
+
+    async def _look_whole(self) -> None:
+        """Read both sides in full: every enabled trigger, and what every host watches."""
+        self._desired = await self._triggers.desired()
+        live: dict[str, dict[UUID, int]] = {}
+        for host in self._alive["watcher"]:
+            try:
+                _, live[host.name] = await cluster.call(host.handle, "watched", timeout_s=5.0)
+            except (ActorLost, TimeoutError):
+                _log.warning("%s does not answer; its triggers wait for it or move", host.name)
+        self._live = live
+
+    async def _look_on(self) -> None:
+        """Read what changed since the last look, and notice hosts that came or went."""
+        # numbers are drawn before COMMIT: a little is read again, and a deletion shows in the next whole look
+        for change in await self._triggers.changes(max(0, self._seen - 100)):
+            self._seen = max(self._seen, change.change)
+            if change.enabled:
+                self._desired[change.id] = change.version
+            else:
+                self._desired.pop(change.id, None)
+        names = {host.name for host in self._alive["watcher"]}
+        if names != self._live.keys():
+            await self._look_whole()
+
+    async def _reconcile(self) -> None:
+        decision: Plan[UUID] = plan(self._desired, self._live, self._density.watchers_per_host)
+        hosts = {host.name: host.handle for host in self._alive["watcher"]}
+        nodes = max(1, len({host.node for host in self._alive["watcher"]}))
+        self._watcher_hosts = max(self._density.watcher_hosts, -(-decision.hosts_needed // nodes))
+        for method, changes in (("unwatch", decision.stop), ("watch", decision.start)):
+            for name, ids in changes.items():
+                if name in hosts:
+                    await self._tell(name, hosts[name], method, ids)
+
+    async def _tell(self, name: str, handle: cluster.Handle, method: str, ids: list[UUID]) -> None:
+        for first in range(0, len(ids), _most_at_once):
+            some = ids[first : first + _most_at_once]
+            try:
+                await cluster.call(handle, method, some, timeout_s=30.0)
+            except (ActorLost, TimeoutError):
+                self._live.pop(name, None)  # ask it again before anything else is assumed of it
+                return
+            watched = self._live.setdefault(name, {})
+            for trigger_id in some:
+                if method == "watch":
+                    watched[trigger_id] = self._desired[trigger_id]
+                else:
+                    watched.pop(trigger_id, None)
+
+
+async def _stopped(host: HostRef) -> None:
+    try:
+        await cluster.call(host.handle, "stop", timeout_s=_drain_s)
+    except (ActorLost, TimeoutError) as error:
+        _log.warning("%s did not stop by itself: %s", host.name, error)

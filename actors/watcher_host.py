@@ -1,0 +1,150 @@
+"""WatcherHost: the process that holds watchers, one per enabled trigger, thousands at a time.
+
+It watches what the supervisor tells it to, and sweeps: a schedule that no watcher fired a second after its instant is fired
+by whichever host finds it first. Losing the process costs the time until the supervisor hands its triggers out again.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from actors.directory import Directory
+from actors.host_process import HostProcess
+from actors.hosting import HostedActor, Hosting
+from actors.integration_pool import IntegrationPool, Reply
+from actors.watchers.cron import CronWatcher
+from actors.watchers.poll import PollWatcher
+from actors.watchers.ports import Ports
+from actors.watchers.webhook import WebhookWatcher
+from taske_ray.db.fires import Fired, FireStore, PollFire, PollFired, ScheduleFire
+from taske_ray.db.triggers import TriggerStore, WatchedTrigger
+from taske_ray.errors import NotFound
+
+_sweep_s = 1.0
+
+
+class WatcherHost:
+    """The watchers of one process."""
+
+    def __init__(self, name: str, node: str) -> None:
+        self._process = HostProcess("watcher", name, node)
+        self._versions: dict[UUID, int] = {}
+
+    async def start(self) -> None:
+        """Register, and begin to serve timers and to sweep."""
+        process = self._process
+        directory = Directory(process.database, gone=self._host_gone)
+        self._pool = IntegrationPool(directory, reply_to=process.name)
+        capacity = process.settings.density.watchers_per_host
+        await process.open(capacity=capacity, lost=self._lost, directory=directory)
+        self._triggers = TriggerStore(process.database)
+        self._fires = FireStore(process.database)
+        self._hosting = Hosting(clock=process.clock, now_s=process.lease.now_s)
+        self._ports = Ports(process.lease, _Recorder(self._fires, self._triggers), _Runs(directory), self._pool)
+        process.run(self._hosting.keep())
+        process.every(lambda: _sweep_s, self._sweep)
+
+    async def watch(self, ids: list[UUID]) -> None:
+        """Begin to watch these triggers, or begin anew with what their rows say now."""
+        for trigger in await self._triggers.load(ids):
+            self._hosting.start(trigger.id, await self._make(trigger), self._maker(trigger.id))
+            self._versions[trigger.id] = trigger.version
+
+    async def unwatch(self, ids: list[UUID]) -> None:
+        """Stop watching these triggers."""
+        for trigger_id in ids:
+            self._hosting.stop(trigger_id)
+            self._versions.pop(trigger_id, None)
+
+    async def watched(self) -> tuple[UUID, dict[UUID, int]]:
+        """This incarnation, and the version of each trigger that it watches."""
+        return self._process.lease.host_id, dict(self._versions)
+
+    async def outcomes(self, replies: list[Reply]) -> None:
+        """What integration clients send back."""
+        self._pool.outcomes(replies)
+
+    async def stats(self) -> dict[str, Any]:
+        """Live counts, for metrics."""
+        return {"watchers": len(self._hosting), "calls_in_flight": self._pool.in_flight}
+
+    async def stop(self) -> None:
+        """Fire nothing more, commit what was begun, end the lease."""
+        self._hosting.clear()
+        await self._fires.close()
+        await self._process.close()
+
+    async def _make(self, trigger: WatchedTrigger) -> HostedActor:
+        if trigger.kind in ("cron", "interval"):
+            return CronWatcher(trigger, self._ports)
+        if trigger.kind == "poll":
+            capabilities = self._process.capabilities
+            version = await capabilities.for_run(trigger.capability, trigger.capability_version)
+            capability = await capabilities.pinned(trigger.capability, version)
+            return PollWatcher(trigger, capability, self._ports, reload=self._reader(trigger.id))
+        return WebhookWatcher(trigger)
+
+    def _maker(self, trigger_id: UUID) -> Callable[[], Awaitable[HostedActor]]:
+        async def make() -> HostedActor:
+            found = await self._triggers.load([trigger_id])
+            if not found:
+                raise NotFound("The trigger is no longer enabled.")
+            return await self._make(found[0])
+
+        return make
+
+    def _reader(self, trigger_id: UUID) -> Callable[[], Awaitable[WatchedTrigger | None]]:
+        async def read() -> WatchedTrigger | None:
+            found = await self._triggers.load([trigger_id])
+            return found[0] if found else None
+
+        return read
+
+    async def _sweep(self) -> None:
+        if self._process.lease.is_trusted:
+            for trigger in await self._triggers.overdue():
+                if trigger.id not in self._hosting:
+                    await CronWatcher(trigger, self._ports).act()
+
+    async def _lost(self) -> None:
+        """Declared dead: others watch now."""
+        self._hosting.clear()
+        self._versions.clear()
+
+    def _host_gone(self, host_id: UUID) -> None:
+        self._pool.gone(host_id)
+
+
+class _Recorder:
+    """The two stores of a watcher as one."""
+
+    def __init__(self, fires: FireStore, triggers: TriggerStore) -> None:
+        self._fires = fires
+        self._triggers = triggers
+
+    async def fire_schedule(self, fire: ScheduleFire) -> tuple[Fired, ...] | None:
+        return await self._fires.fire_schedule(fire)
+
+    async def fire_poll(self, fire: PollFire) -> PollFired:
+        return await self._fires.fire_poll(fire)
+
+    async def poll_failed(self, trigger_id: UUID, result: dict[str, object]) -> None:
+        await self._triggers.poll_failed(trigger_id, result)
+
+    async def known_items(self, trigger_id: UUID, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
+        return await self._triggers.known_items(trigger_id, keys)
+
+
+class _Runs:
+    """The run hosts."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    def pick(self, key: bytes) -> UUID | None:
+        return self._directory.pick("run", key)
+
+    def begin(self, fired: tuple[Fired, ...]) -> None:
+        for one in fired:
+            if one.assigned is not None:
+                self._directory.nudge(one.assigned.host, "take", one.assigned)

@@ -1,0 +1,88 @@
+"""CronWatcher: waits for its schedule's next instant and fires it; serves cron expressions and intervals.
+
+The instant stands in the trigger's row, so a watcher that starts late, after a crash or a long stop, finds what it missed
+and treats it by the trigger's misfire policy. Whoever moves the row on fires: a second watcher changes nothing.
+"""
+
+from datetime import datetime
+from typing import cast
+
+from actors.watchers.ports import Ports
+from taske_ray.clock import new_id
+from taske_ray.core.interval import parse_interval
+from taske_ray.core.misfire import Due, Firing, Misfire, due
+from taske_ray.core.schedule import Schedule, fire_key, parse_cron
+from taske_ray.core.times import format_time
+from taske_ray.db.fires import Fire, ScheduleFire, Skip
+from taske_ray.db.triggers import WatchedTrigger
+
+
+class CronWatcher:
+    """The watcher of one schedule."""
+
+    def __init__(self, trigger: WatchedTrigger, ports: Ports) -> None:
+        self._trigger = trigger
+        self._ports = ports
+        self._next = trigger.next_fire_at
+        self._schedule: Schedule | None = None
+
+    @property
+    def due_at(self) -> float | None:
+        """The next instant, in seconds since the epoch; None when the schedule has come to its end."""
+        return None if self._next is None else self._next.timestamp()
+
+    async def act(self) -> None:
+        """Fire what is due and move the row on."""
+        if self._next is None:
+            return
+        schedule = self._schedule = self._schedule or read_schedule(self._trigger)
+        now = self._ports.time.now()
+        decision = due(schedule, self._next, now, cast(Misfire, self._trigger.misfire))
+        if decision.next_fire_at == self._next:
+            return  # the timer ran a little ahead of the database's clock
+        fired = await self._ports.recorder.fire_schedule(self._written(decision, now))
+        self._next = decision.next_fire_at
+        if fired:
+            self._ports.runs.begin(fired)
+
+    def _written(self, decision: Due, now: datetime) -> ScheduleFire:
+        trigger = self._trigger
+        missed = decision.skipped
+        sample = missed and {"first": format_time(missed.first), "last": format_time(missed.last)}
+        assert self._next is not None
+        return ScheduleFire(
+            trigger_id=trigger.id,
+            version=trigger.version,
+            expected=self._next,
+            next_fire_at=decision.next_fire_at,
+            fires=tuple(self._fire(firing, now) for firing in decision.fire),
+            skips=() if missed is None else (Skip(trigger.id, "misfire", missed.count, sample),),
+        )
+
+    def _fire(self, firing: Firing, now: datetime) -> Fire:
+        trigger, run_id = self._trigger, new_id()
+        output = {
+            "scheduled_at": format_time(firing.at),
+            "fired_at": format_time(now),
+            "missed_count": firing.missed_count,
+        }
+        return Fire(
+            trigger_id=trigger.id,
+            user_id=trigger.user_id,
+            task_id=trigger.task_id,
+            task_version=trigger.version,
+            trigger_version=trigger.version,
+            fire_key=fire_key(firing.at),
+            run_id=run_id,
+            input=output,
+            scheduled_at=firing.at,
+            host=self._ports.runs.pick(run_id.bytes),
+        )
+
+
+def read_schedule(trigger: WatchedTrigger) -> Schedule:
+    """The schedule that a trigger's row describes."""
+    if trigger.kind == "cron":
+        return parse_cron(trigger.spec["cron"], trigger.spec.get("timezone") or "UTC")
+    assert trigger.anchor_at is not None
+    return parse_interval(trigger.spec["every"], trigger.anchor_at)

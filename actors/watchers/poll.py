@@ -1,0 +1,119 @@
+"""PollWatcher: asks a service what is new, and records events and cursor in one transaction.
+
+Nothing of the cursor lives here between checks: each check begins with the trigger's row. Stopped between the answer and
+the COMMIT, the page is fetched again and each of its items still becomes one run.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from actors.watchers.ports import Ports
+from taske_ray.clock import new_id
+from taske_ray.core.call import Call
+from taske_ray.core.capability import Capability
+from taske_ray.core.outcome import Failed, Fetched, Succeeded, Unknown
+from taske_ray.core.polling import PollDecision, back_off, cursor_scope, decide, item_keys, needs_ledger, parse_state
+from taske_ray.core.times import format_time, parse_duration
+from taske_ray.db.fires import Fire, PollFire
+from taske_ray.db.triggers import WatchedTrigger
+
+_timeout_s = 60.0
+Reload = Callable[[], Awaitable[WatchedTrigger | None]]
+
+
+class PollWatcher:
+    """The watcher of one polled list. `reload` reads the trigger's row again; None when it is no longer enabled."""
+
+    def __init__(self, trigger: WatchedTrigger, capability: Capability, ports: Ports, *, reload: Reload) -> None:
+        assert capability.poll is not None
+        self._trigger = trigger
+        self._capability = capability
+        self._rules = capability.poll
+        self._ports = ports
+        self._reload = reload
+        every = trigger.spec.get("every")
+        self._every = parse_duration(every) if every else capability.poll.every
+        self._next: datetime | None = ports.time.now()
+
+    @property
+    def due_at(self) -> float | None:
+        """The next check, in seconds since the epoch; the first one is at once."""
+        return None if self._next is None else self._next.timestamp()
+
+    async def act(self) -> None:
+        """Make one check."""
+        trigger = await self._reload()
+        if trigger is None or trigger.version != self._trigger.version:
+            self._next = None  # the supervisor replaces this watcher
+            return
+        self._trigger = trigger
+        began_at = self._ports.time.now()
+        outcome = await self._ports.calls.perform(self._call(began_at))
+        match outcome:
+            case Fetched():
+                self._next = began_at + await self._digest(outcome, began_at)
+            case Failed() | Unknown():
+                self._next = began_at + await self._failed(outcome)
+            case Succeeded():
+                raise TypeError("a poll answered like an action")
+
+    def _call(self, now: datetime) -> Call:
+        trigger, state = self._trigger, parse_state(self._trigger.cursor)
+        at = format_time(now)
+        return Call(
+            id=f"poll:{trigger.id}:{trigger.cursor_version}:{at}",
+            user_id=trigger.user_id,
+            capability=trigger.capability,
+            version=trigger.capability_version,
+            params=trigger.spec,
+            now=at,
+            connection_id=trigger.connection_id,
+            timeout_s=_timeout_s,
+            cursor=cursor_scope(state, self._rules.cursor, at),
+            validators=dict(state.validators),
+        )
+
+    async def _digest(self, fetched: Fetched, began_at: datetime) -> timedelta:
+        known: set[tuple[str, str]] = set()
+        if needs_ledger(fetched, self._rules):
+            known = await self._ports.recorder.known_items(self._trigger.id, item_keys(fetched))
+        state = parse_state(self._trigger.cursor)
+        decision = decide(state, fetched, self._rules, began_at=began_at, every=self._every, known=known)
+        recorded = await self._ports.recorder.fire_poll(self._written(decision))
+        if recorded.lost:
+            return timedelta()  # another check moved the cursor: begin again from there
+        self._ports.runs.begin(recorded.fired)
+        return decision.next_check_in
+
+    def _written(self, decision: PollDecision) -> PollFire:
+        trigger = self._trigger
+        return PollFire(
+            trigger_id=trigger.id,
+            cursor_version=trigger.cursor_version,
+            cursor=decision.state.to_json(),
+            candidates=tuple(
+                (item.key, item.version_key, self._fire(item.fire_key, item.output)) for item in decision.candidates
+            ),
+            seed=decision.seed,
+            check=dict(decision.check),
+        )
+
+    def _fire(self, key: str, output: object) -> Fire:
+        trigger, run_id = self._trigger, new_id()
+        return Fire(
+            trigger_id=trigger.id,
+            user_id=trigger.user_id,
+            task_id=trigger.task_id,
+            task_version=trigger.version,
+            trigger_version=trigger.version,
+            fire_key=key,
+            run_id=run_id,
+            input=output,
+            host=self._ports.runs.pick(run_id.bytes),
+        )
+
+    async def _failed(self, outcome: Failed | Unknown) -> timedelta:
+        retry_after_s = outcome.retry_after_s if isinstance(outcome, Failed) else None
+        error = {"code": outcome.code, "message": outcome.message}
+        await self._ports.recorder.poll_failed(self._trigger.id, {"error": error})
+        return back_off(self._every, self._trigger.consecutive_errors + 1, retry_after_s)

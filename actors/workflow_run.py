@@ -1,0 +1,243 @@
+"""WorkflowRun: one run, from where its rows stand to a terminal state or to sleep.
+
+    decide (core.progress) ──► save (one transaction) ──► act (one call) ──► decide …
+
+Every decision is written before it is acted on, and every write is fenced. Killed before a write: the decision is made
+again. Killed between a write and its call, or during the call: the next owner finds the attempt `unknown` and the
+capability's policy decides. A run that waits (retry, delay, limit) leaves memory: a host claims it when it is due.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+
+from actors.compiled_tasks import CompiledTask
+from taske_ray.clock import new_id
+from taske_ray.core import progress as brain
+from taske_ray.core.call import Call
+from taske_ray.core.capability import idempotency_class
+from taske_ray.core.delay import wake_at
+from taske_ray.core.ids import format_id, parse_id
+from taske_ray.core.outcome import ErrorClass, Failed, Fetched, Outcome, Succeeded, Unknown
+from taske_ray.core.progress import Decision, NextCall
+from taske_ray.core.retry import IdempotencyClass
+from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, Step, StepStatus, parse_attempt
+from taske_ray.core.times import format_time
+from taske_ray.db.fires import AssignedRun
+from taske_ray.db.runs import (
+    Advance,
+    Advanced,
+    AttemptClosed,
+    AttemptOpened,
+    MailWritten,
+    RecordedStep,
+    StepWritten,
+)
+
+
+class RunLog(Protocol):
+    """Where a run's progress is saved."""
+
+    async def advance(self, advance: Advance) -> Advanced:
+        """Save; returns after COMMIT."""
+        ...
+
+
+class Integrations(Protocol):
+    """Who makes the calls."""
+
+    async def perform(self, call: Call) -> Outcome:
+        """Make it and return its outcome; never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The host's lease as a run sees it: the database's time, until when the host may act, and for how long yet."""
+
+    now: Callable[[], datetime]
+    ends_at: Callable[[], float]
+
+
+class WorkflowRun:
+    """One live run. `recorded` are its steps in the database; none for a run that was just born."""
+
+    def __init__(
+        self,
+        run: AssignedRun,
+        task: CompiledTask,
+        recorded: list[RecordedStep],
+        *,
+        log: RunLog,
+        integrations: Integrations,
+        trust: Trust,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._run = run
+        self._task = task
+        self._log = log
+        self._integrations = integrations
+        self._trust = trust
+        self._jitter = jitter
+        self._wire_id = format_id("run", run.run_id)
+        self._progress = Progress(
+            trigger_output=run.input,
+            run={"id": self._wire_id},
+            task={"id": format_id("task", run.task_id), "name": task.name},
+            steps={row.step: _step(row) for row in recorded},
+        )
+
+    async def execute(self) -> RunStatus | None:
+        """Work until the run ends, sleeps, or is no longer ours (None). Raises Unavailable: then nothing more is done."""
+        decision = brain.start(self._task.actions, self._progress, self._classify, self._trust.now())
+        mails: tuple[MailWritten, ...] = ()
+        while True:
+            saved = await self._save(decision, mails)
+            if not saved.owned:
+                return None
+            if decision.call is None:
+                return decision.status
+            if saved.cancelled:
+                return RunStatus.CANCELLED
+            decision, mails = await self._next(decision.call)
+
+    async def _next(self, call: NextCall) -> tuple[Decision, tuple[MailWritten, ...]]:
+        """Carry the call out and digest its outcome."""
+        executor = self._task.capabilities[call.action.number].executor
+        now = self._trust.now()
+        if executor == "delay":
+            until = wake_at(call.step.input or {}, now)
+            if isinstance(until, datetime) and until > now:
+                return brain.sleep(self._progress, call.step.number, until), ()
+            done = until if isinstance(until, Failed) else Succeeded({"until": format_time(until)})
+            return self._after(call, None, done), ()
+        if executor == "smtp":
+            mail = self._mail(call.step.input or {})
+            return self._after(call, None, Succeeded({"mail_id": format_id("mail", mail.id), "queued": True})), (mail,)
+        attempt = Attempt(call.attempt, AttemptStatus.DISPATCHED, now)
+        outcome = await self._integrations.perform(self._call(call, now))
+        return self._after(call, attempt, _storable(outcome)), ()
+
+    def _after(self, call: NextCall, attempt: Attempt | None, outcome: Succeeded | Failed | Unknown) -> Decision:
+        return brain.after(
+            self._task.actions,
+            self._progress,
+            call.step.number,
+            attempt,
+            outcome,
+            classify=self._classify,
+            now=self._trust.now(),
+            jitter=self._jitter(),
+        )
+
+    def _classify(self, action: Action, params: dict[str, Any]) -> IdempotencyClass:
+        return idempotency_class(self._task.capabilities[action.number], params, self._wire_id, action.key)
+
+    def _call(self, call: NextCall, now: datetime) -> Call:
+        action = call.action
+        return Call(
+            id=f"{self._wire_id}:{call.step.number}:{call.attempt}",
+            user_id=self._run.user_id,
+            capability=action.capability,
+            version=action.version,
+            params=call.step.input or {},
+            now=format_time(now),
+            connection_id=None if action.connection is None else parse_id("conn", action.connection),
+            run_id=self._wire_id,
+            step=action.key,
+            fence=self._run.fence,
+            idempotency_key=self._key(action),
+            timeout_s=action.timeout_s,
+            lease_ends_at=self._trust.ends_at(),
+        )
+
+    def _key(self, action: Action) -> str:
+        return f"{self._wire_id}:{action.key}"
+
+    def _mail(self, params: dict[str, Any]) -> MailWritten:
+        return MailWritten(
+            id=new_id(),
+            user_id=self._run.user_id,
+            recipients=tuple(params["to"]),
+            subject=params["subject"],
+            text=params.get("text"),
+            html=params.get("html"),
+        )
+
+    async def _save(self, decision: Decision, mails: tuple[MailWritten, ...]) -> Advanced:
+        call = decision.call
+        external = call is not None and self._task.capabilities[call.action.number].execution != "internal"
+        advance = Advance(
+            run_id=self._run.run_id,
+            fence=self._run.fence,
+            status=decision.status.value,
+            available_at=decision.available_at,
+            error=decision.error,
+            closed=() if decision.closed is None else (_closed(decision.closed_step or 0, decision.closed),),
+            steps=tuple(self._written(step) for step in decision.steps),
+            opened=(AttemptOpened(call.step.number, call.attempt, self._key(call.action)),)
+            if call and external
+            else (),
+            mails=mails,
+        )
+        self._progress = decision.progress
+        return await self._log.advance(advance)
+
+    def _written(self, step: Step) -> StepWritten:
+        known = self._progress.steps.get(step.number)
+        unchanged = known is not None and known.input is step.input
+        return StepWritten(
+            step=step.number,
+            key=step.key,
+            capability=step.capability,
+            status=step.status.value,
+            input=None if unchanged else step.input,
+            output=step.output,
+            error=step.error,
+        )
+
+
+def _step(row: RecordedStep) -> Step:
+    return Step(
+        number=row.step,
+        key=row.key,
+        capability=row.capability,
+        status=StepStatus(row.status),
+        input=row.input,
+        output=row.output,
+        error=row.error,
+        attempts=tuple(parse_attempt(attempt) for attempt in row.attempts),
+    )
+
+
+def _closed(step: int, attempt: Attempt) -> AttemptClosed:
+    return AttemptClosed(
+        step=step,
+        number=attempt.number,
+        status=attempt.status.value,
+        sent=attempt.sent,
+        counted=attempt.counted,
+        http_status=attempt.http_status,
+        request=attempt.request,
+        error=attempt.error,
+    )
+
+
+def _storable(outcome: Outcome) -> Succeeded | Failed | Unknown:
+    """The outcome, unless PostgreSQL could not keep its output: `jsonb` has no place for NUL or lone surrogates."""
+    assert not isinstance(outcome, Fetched)
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    try:
+        text = orjson.dumps(outcome.output)
+    except (TypeError, orjson.JSONEncodeError):
+        text = b"\\u0000"
+    if b"\\u0000" not in text:
+        return outcome
+    message = "The answer contains characters that cannot be stored (NUL or broken Unicode)."
+    failed = Failed(ErrorClass.FATAL, "output_not_storable", message, http_status=outcome.http_status)
+    return replace(failed, request=outcome.request)

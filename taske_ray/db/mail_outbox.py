@@ -1,0 +1,35 @@
+"""The mail outbox from its sender's side: claim what is due, say what became of it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class DueMail:
+    """A mail to send now; `attempts` counts this one."""
+
+    id: UUID
+    recipients: tuple[str, ...]
+    subject: str
+    body_text: str | None
+    body_html: str | None
+    attempts: int
+
+
+class MailOutbox:
+    """Mails that wait. A mail whose sender dies comes back by itself."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, *, most: int) -> list[DueMail]:
+        """Take at most `most` due mails."""
+        rows = await self._database.fetch(queries.claim_mails, {"most": most})
+        return [DueMail(**{**row, "recipients": tuple(row["recipients"])}) for row in rows]
+
+    async def settle(self, mail_id: UUID, *, error: str | None) -> None:
+        """The mail was accepted by the server (None), or refused; the tenth refusal is final."""
+        await self._database.fetch(queries.settle_mail, {"id": mail_id, "error": error})

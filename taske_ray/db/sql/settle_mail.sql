@@ -1,0 +1,6 @@
+-- What became of a mail; one that was refused stays queued until it has been tried ten times.
+UPDATE mails SET
+    status = CASE WHEN %(error)s::text IS NULL THEN 'sent' WHEN attempts >= 10 THEN 'failed' ELSE 'queued' END,
+    sent_at = CASE WHEN %(error)s::text IS NULL THEN clock_timestamp() END,
+    error = %(error)s
+WHERE id = %(id)s AND status = 'queued'
