@@ -10,6 +10,6 @@ from taske_ray.core.template.compiled import (
     compile_value,
     contains_template,
 )
-from taske_ray.core.template.value import OMIT, mask
+from taske_ray.core.template.tree import OMIT, mask
 
 __all__ = ["OMIT", "Template", "compile_condition", "compile_text", "compile_value", "contains_template", "mask"]

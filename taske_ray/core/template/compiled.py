@@ -7,7 +7,8 @@ from typing import Any
 from taske_ray.core.template.limits import Work
 from taske_ray.core.template.scan import has_template
 from taske_ray.core.template.syntax import Segments
-from taske_ray.core.template.value import Compiler, Constant, Node, Rendering, as_condition, operators, reads_any
+from taske_ray.core.template.tree import Constant, Node, Rendering, reads_any
+from taske_ray.core.template.value import Compiler, as_condition, operators
 
 Json = Any
 

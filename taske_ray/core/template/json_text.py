@@ -16,7 +16,7 @@ missing: Any = type("Missing", (), {"__slots__": (), "__repr__": lambda _: "miss
 
 
 def step(value: Any, key: Any) -> Any:
-    """The member or element of `value` at `key`, or `missing`. Arrays know `first`, `last` and `size`, the rest `size`."""
+    """The member or element at `key`, or `missing`. Arrays know `first`, `last` and `size`, the rest `size`."""
     if isinstance(value, Mapping):
         if isinstance(key, str):
             return value[key] if key in value else len(value) if key == "size" else missing
@@ -36,7 +36,7 @@ def _element(array: list[Any] | tuple[Any, ...] | range, key: Any) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """A result as a JSON value: ranges and pairs become arrays. `template_type` if it is none, `template_limit` if large."""
+    """A result as JSON, ranges and pairs as arrays; `template_type` if it is none, `template_limit` if it is large."""
     kind = type(value)
     if value is None or kind is bool or kind is int:
         return value
@@ -50,17 +50,14 @@ def as_json(value: Any) -> Any:
     if isinstance(value, range | tuple):
         check_size(value)
         return list(value)
-    if isinstance(value, str | int | float | dict | list):
-        return as_json(_plain(value))
+    for plain in _plain_kinds:
+        # A subclass (an enum, an ordered dictionary) is the plain type it stands for
+        if isinstance(value, plain):
+            return as_json(plain(value))
     raise TemplateError("template_type", "The result is not a JSON value.")
 
 
-def _plain(value: Any) -> Any:
-    """A subclass (an enum, an ordered dictionary) as the plain type it stands for."""
-    for kind in (str, int, float, dict, list):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+_plain_kinds: tuple[Any, ...] = (str, int, float, dict, list)
 
 
 def text_of(value: Any, work: Work) -> str:
@@ -113,18 +110,16 @@ def equal(left: Any, right: Any, work: Work) -> bool:
     """Whether two JSON values are equal; what it costs to compare them is charged."""
     if left is right:
         return True
-    kind = type(left)
-    if kind is str:
-        if type(right) is not str or len(left) != len(right):
-            return False
-        work.charge(len(left) // 16)
-        return bool(left == right)
+    if isinstance(left, str) and isinstance(right, str):
+        work.charge(len(left) // 16 if len(left) == len(right) else 1)
+        return left == right
+    work.charge(element_units)
     if isinstance(left, bool) or isinstance(right, bool):
-        return isinstance(left, bool) and isinstance(right, bool) and left == right
+        # `true` and `1` are one number to Python; two equal booleans are one object, met above
+        return False
     if isinstance(left, list | tuple | range) and isinstance(right, list | tuple | range):
         return len(left) == len(right) and all(equal(one, other, work) for one, other in zip(left, right, strict=True))
     if isinstance(left, dict) and isinstance(right, dict):
-        work.charge(element_units * (1 + len(left)))
+        work.charge(element_units * len(left))
         return left.keys() == right.keys() and all(equal(left[name], right[name], work) for name in left)
-    work.charge(element_units // 2)
     return bool(left == right)

@@ -117,9 +117,9 @@ def same(context: RenderContext, left: Any, right: Any) -> bool:
     """Liquid's `==` over JSON values: a missing value equals `nil`, `empty` and `blank` equal what they describe."""
     left, right = (None if is_undefined(value) else value for value in (left, right))
     if isinstance(left, Empty | Blank):
-        return left == right
+        return bool(left == right)
     if isinstance(right, Empty | Blank):
-        return right == left
+        return bool(right == left)
     return equal(left, right, ours(context).work)
 
 
@@ -194,9 +194,9 @@ def _order(context: RenderContext, left: Any, right: Any) -> int | None:
         return None
     if isinstance(left, str) and isinstance(right, str):
         ours(context).work.charge(min(len(left), len(right)) // 16)
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     if _is_number(left) and _is_number(right):
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     raise TemplateError("template_type", "'<' and '>' compare two numbers or two texts.")
 
 

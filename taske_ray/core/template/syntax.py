@@ -37,7 +37,10 @@ longest_cached = 4_096
 class Parsed(Protocol):
     """A parsed template of one of the kinds below."""
 
-    paths: frozenset[Segments]
+    @property
+    def paths(self) -> frozenset[Segments]:
+        """Every path that it reads from the scope."""
+        ...
 
     def evaluate(self, scope: Mapping[str, Any], work: Work) -> Any:
         """The value, or `missing` if it is exactly one `{{ … }}` that leads nowhere."""

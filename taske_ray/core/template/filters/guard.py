@@ -1,6 +1,6 @@
 """The guard around every filter: missing values, sizes before and after, work, and one kind of error.
 
-A filter itself is a plain function `(work, value, *arguments) -> value` that raises `FilterError` for what it cannot do.
+A filter itself is a function `(work, value, *arguments) -> value` that raises `FilterError` for what it cannot do.
 """
 
 import inspect
@@ -59,14 +59,16 @@ class Filter:
         for argument in (*arguments, *named.values()):
             if is_undefined(argument):
                 raise UndefinedError(argument.msg, token=None)
-        if self.passes and (value is None or is_undefined(value)):
+        absent = is_undefined(value)
+        if self.passes and (absent or value is None):
             return value
-        if is_undefined(value):
-            if self.false_if_missing:
-                return False
-            if not self.takes_missing:
-                raise UndefinedError(value.msg, token=None)
-            value = None
+        if absent and self.false_if_missing:
+            return False
+        if absent and not self.takes_missing:
+            raise UndefinedError(value.msg, token=None)
+        return self._guarded(work, None if absent else value, arguments, named)
+
+    def _guarded(self, work: Work, value: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         self._measure(work, value, arguments)
         try:
             return self._checked(self._apply(work, value, arguments, named))

@@ -77,7 +77,7 @@ def _body(value: Any) -> str | None:
 
 
 def _add_body(work: Work, message: EmailMessage, text: str | None, html: str | None) -> None:
-    """One part, or both as alternatives; the boundary is derived from them, so that every retry sends the same bytes."""
+    """One part, or both as alternatives. The boundary is derived from them: every retry sends the same bytes."""
     work.charge(20 * (len(text or "") + len(html or "")))
     if text is None or html is None:
         kind, content = ("html", html) if text is None and html is not None else ("plain", text or "")

@@ -19,7 +19,7 @@ def _compiled(pattern: str) -> Any:
     options.log_errors = False
     options.max_mem = _memory
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern, options)  # type: ignore[no-untyped-call] # the library has no types
     except re2.error:
         raise FilterError("the pattern is not a regular expression of RE2") from None
 

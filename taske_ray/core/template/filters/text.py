@@ -35,6 +35,10 @@ def _replace_last(_: Work, text: str, old: str, new: str = "") -> str:
     return text if at < 0 else text[:at] + new + text[at + len(old) :]
 
 
+def _remove_last(work: Work, text: str, part: str) -> str:
+    return _replace_last(work, text, part)
+
+
 def _newline_to_br(_: Work, text: str) -> str:
     return _replaced(text.replace("\r\n", "\n"), "\n", "<br />\n", -1)
 
@@ -153,7 +157,7 @@ filters = (
     _text("prepend", lambda _, text, other: other + text, 1),
     _text("remove", lambda _, text, part: text.replace(part, "")),
     _text("remove_first", lambda _, text, part: text.replace(part, "", 1)),
-    _text("remove_last", lambda _, text, part: _replace_last(_, text, part)),
+    _text("remove_last", _remove_last),
     _text("replace", _replace, 4),
     _text("replace_first", _replace_first),
     _text("replace_last", _replace_last),

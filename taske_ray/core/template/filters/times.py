@@ -1,6 +1,7 @@
 """Times: formatting with fixed English names, calendar arithmetic, reading other notations. Never the current time."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ _months = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _directive = re.compile(r"%(.?)", re.DOTALL)
-_written = {
+_written: dict[str, Callable[[datetime], str]] = {
     "Y": lambda time: f"{time.year:04}",
     "m": lambda time: f"{time.month:02}",
     "d": lambda time: f"{time.day:02}",
