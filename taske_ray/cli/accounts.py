@@ -1,0 +1,101 @@
+"""`taske user create` (directly in the database) and `taske login` (over HTTP)."""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taske_ray.cli.output import is_terminal, say
+
+users = typer.Typer(no_args_is_help=True, help="Accounts, made by the operator.")
+DataDir = Annotated[Path | None, typer.Option(help="The service's data directory; else TASKE_DATA_DIR.")]
+
+
+@users.command("create")
+def create_user(
+    email: str,
+    *,
+    admin: Annotated[bool, typer.Option("--admin", help="May change modules and read metrics.")] = False,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")] = (
+        False
+    ),
+    data_dir: DataDir = None,
+) -> None:
+    """Create an active account, whether the service runs or not."""
+    from taske_ray.cli.database import with_database
+    from taske_ray.db.database import Database
+    from taske_ray.security.hashing import PasswordHashing
+    from taske_ray.services.accounts import AccountRules, Accounts
+
+    password = read_password(from_stdin=password_stdin, twice=True)
+
+    async def create(database: Database) -> str:
+        accounts = Accounts(database, hashing=PasswordHashing(), rules=AccountRules())
+        return await accounts.create_user(email, password, admin=admin)
+
+    with with_database(data_dir) as run:
+        user_id = run(create)
+    say(f"Created {user_id}")
+
+
+def login(
+    url: Annotated[str | None, typer.Option(help="Which service; else TASKE_URL, else the local one.")] = None,
+    email: Annotated[str | None, typer.Option(help="Whose account.")] = None,
+    *,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")] = (
+        False
+    ),
+    api_key_stdin: Annotated[bool, typer.Option("--api-key-stdin", help="Read an API key from standard input.")] = (
+        False
+    ),
+) -> None:
+    """Remember an API key for this service in a file that only you can read; with a password, a new key is made."""
+    from taske_ray.sdk.client import Taske
+    from taske_ray.sdk.logins import SavedLogin, write_login
+    from taske_ray.settings import default_service_url, service_address
+
+    address = (url or service_address()[0] or default_service_url).rstrip("/")
+    if api_key_stdin:
+        key = _line()
+    else:
+        key = _new_key(address, email or _ask("E-mail", "--email"), read_password(from_stdin=password_stdin))
+    with Taske(address, key) as taske:
+        me = taske.account.me()
+    file = write_login(SavedLogin(url=address, api_key=key))
+    say(f"Logged in to {address} as {me.email}; the key is in {file}")
+
+
+def read_password(*, from_stdin: bool, twice: bool = False) -> str:
+    """A password from standard input or, with a terminal, asked for without echo."""
+    if from_stdin:
+        return _line()
+    if not is_terminal():
+        raise typer.BadParameter("without a terminal the password comes from standard input: --password-stdin")
+    answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=twice, err=True)
+    return answer
+
+
+def _new_key(address: str, email: str, password: str) -> str:
+    from taske_ray.sdk.client import Taske
+
+    with Taske(address) as taske:
+        taske.account.login(email, password)
+        key = taske.api_keys.create(f"taske login on {socket.gethostname()}").key
+        taske.account.logout()
+    return key
+
+
+def _ask(question: str, option: str) -> str:
+    if not is_terminal():
+        raise typer.BadParameter(f"without a terminal {option} is needed")
+    answer: str = typer.prompt(question, err=True)
+    return answer
+
+
+def _line() -> str:
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise typer.BadParameter("standard input is empty")
+    return line
