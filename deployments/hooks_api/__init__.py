@@ -1,0 +1,1 @@
+"""Incoming webhooks, at `/hooks`: the hot path."""

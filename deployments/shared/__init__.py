@@ -1,0 +1,1 @@
+"""What every app does alike: problems, bodies, permissions, pages, idempotency."""

@@ -1,0 +1,1 @@
+"""Catalog, connections, tasks and runs over HTTP, at `/api/v1`."""

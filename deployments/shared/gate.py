@@ -1,0 +1,101 @@
+"""The way into a route, in this order: who is it, may they, read the body, was this answered before; then the route.
+
+Every route names its permission with `needs(…)`; one that does not cannot be built.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deployments.shared import bodies
+from taske_ray.errors import Unauthenticated
+from taske_ray.services.authentication import Authentication
+from taske_ray.services.idempotency import Answer, Idempotency
+from taske_ray.services.principal import Principal
+
+Permission = Literal["public", "read", "write", "session", "admin"]
+Route = Callable[[Request], Coroutine[Any, Any, Response]]
+_kept_headers = ("etag", "location")
+
+
+def needs(permission: Permission) -> dict[str, Any]:
+    """The `openapi_extra` that names a route's permission."""
+    return {"x-permission": permission}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What an app's routes are guarded with."""
+
+    authentication: Authentication
+    idempotency: Idempotency | None = None
+    max_bytes: int = bodies.max_bytes
+
+    async def admit(self, request: Request, permission: Permission, route: Route) -> Response:
+        """Answer one request. Raises what refuses it."""
+        principal = None
+        if permission != "public":
+            principal = await self.authentication.authenticate(request.headers.get("authorization"))
+            principal.require(permission)
+        request.state.principal = principal
+        body = b"" if request.method in ("GET", "HEAD") else await self._read(request)
+        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        if key is None or self.idempotency is None:
+            return await route(request)
+        owner = principal.user_id if principal else None
+        return await self._once(key, owner, body, request, route)
+
+    async def _read(self, request: Request) -> bytes:
+        body = await bodies.read_body(request, self.max_bytes)
+        request._body = body  # noqa: SLF001 - what the framework reads next, already counted
+        if body:
+            bodies.require_json(request)
+            request._json = bodies.parse_json(body)  # noqa: SLF001 - parsed once, strictly
+        return body
+
+    async def _once(self, key: str, owner: Any, body: bytes, request: Request, route: Route) -> Response:
+        assert self.idempotency is not None
+
+        async def work() -> Answer:
+            response = await route(request)
+            headers = {name: response.headers[name] for name in _kept_headers if name in response.headers}
+            return Answer(response.status_code, bytes(response.body).decode(), headers)
+
+        equal = b"\0".join((request.method.encode(), request.scope["path"].encode(), body))
+        found, replayed = await self.idempotency.once(key, owner=owner, request=equal, work=work)
+        headers = found.headers | ({"idempotency-replayed": "true"} if replayed else {})
+        media = "application/json" if found.body else None
+        return Response(found.body or None, found.status, headers, media_type=media)
+
+
+class GatedRoute(APIRoute):
+    """A route behind the app's gate."""
+
+    def get_route_handler(self) -> Route:
+        """The framework's own way of answering, with the gate before it."""
+        route = super().get_route_handler()
+        permission: Permission | None = (self.openapi_extra or {}).get("x-permission")
+        if permission is None:
+            raise RuntimeError(f"the route {self.path} names no permission: openapi_extra=needs(…)")
+
+        async def through_the_gate(request: Request) -> Response:
+            gate: Gate = request.app.state.gate
+            return await gate.admit(request, permission, route)
+
+        return through_the_gate
+
+
+async def _caller(request: Request) -> Principal:
+    principal: Principal | None = request.state.principal
+    if principal is None:
+        raise Unauthenticated
+    return principal
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+"""The principal of a request that passed the gate."""

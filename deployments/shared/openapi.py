@@ -1,0 +1,75 @@
+"""One accurate OpenAPI document of all apps: permissions, problems and prefixes added where the framework has none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from taske_ray.schemas.problems import Problem
+
+_statuses = {
+    "401": "Nobody we know: send a valid access token or API key.",
+    "403": "Known, but not allowed.",
+    "404": "No such thing, or not yours.",
+    "409": "In another state than the request assumes.",
+    "412": "`If-Match` names an older version.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "422": "The input breaks rules; each has a pointer.",
+    "429": "Slow down; `Retry-After` says how long.",
+    "503": "The database is away; `Retry-After` says how long.",
+}
+_scheme = {"bearer": {"type": "http", "scheme": "bearer", "description": "an access token, or an API key `tsk_…`"}}
+_title = "Taske on Ray"
+_description = (
+    "When-Then automation. Errors are `application/problem+json`; `Idempotency-Key` is honoured on every POST of "
+    "`/auth` and `/api` for 24 hours; lists are paged with `limit` and `cursor`."
+)
+
+
+def merged(apps: Mapping[str, FastAPI], *, version: str, url: str) -> dict[str, Any]:
+    """The document of apps by the prefix that they are served under."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for prefix, app in apps.items():
+        document = app.openapi()
+        schemas |= document.get("components", {}).get("schemas", {})
+        for path, operations in document["paths"].items():
+            paths[prefix + path] = {name: _completed(operation) for name, operation in operations.items()}
+    schemas |= _problem_schemas()
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": _title, "version": version, "description": _description},
+        "servers": [{"url": url}],
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": _scheme},
+    }
+
+
+def _completed(operation: dict[str, Any]) -> dict[str, Any]:
+    permission = operation["x-permission"]
+    refused = {"413", "415", "422", "429", "503"} | ({"401", "403"} if permission != "public" else set())
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+        refused.add("404")
+    if "requestBody" not in operation:
+        refused -= {"413", "415"}
+    answers = {status: body for status, body in operation["responses"].items() if status[0] in "23"}
+    stated = set(operation["responses"]) & set(_statuses)
+    problems = {status: _problem(status) for status in sorted(refused | stated)}
+    return operation | {
+        "responses": answers | problems,
+        "security": [] if permission == "public" else [{"bearer": []}],
+    }
+
+
+def _problem(status: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": _statuses[status], "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _problem_schemas() -> dict[str, Any]:
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    parts: dict[str, Any] = schema.pop("$defs", {})
+    return parts | {"Problem": schema}
