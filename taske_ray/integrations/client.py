@@ -129,7 +129,7 @@ class IntegrationClient:
             return Failed(ErrorClass.FATAL, "unknown_capability", error.message, sent=False)
         except Unavailable as error:
             return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
-        if capability.execution != "http":
+        if capability.request is None:
             return await self._internally(capability, call, sending)
         opened = await self._opened_for(capability, call)
         if isinstance(opened, Failed):
