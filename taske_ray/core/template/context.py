@@ -7,14 +7,35 @@ template assigns anywhere is local everywhere in it, so that the paths found wit
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
-from liquid import BoundTemplate, RenderContext
+from liquid import BoundTemplate, FalsyStrictUndefined, RenderContext
 from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
 
 from taske_ray.core.template.json_text import missing, step
-from taske_ray.core.template.limits import Work, most_elements, over_limit, step_units
+from taske_ray.core.template.limits import Work, longest_text, most_elements, over_limit, step_units
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is Liquid's undefined (by type: its class is abstract, and `isinstance` with one is slow)."""
+    return type(value) is FalsyStrictUndefined
+
+
+class Buffer(StringIO):
+    """Rendered text of at most so many bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.left = limit
+
+    def write(self, text: str) -> int:
+        """Add text; `template_limit` when the bytes do not fit."""
+        self.left -= len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        if self.left < 0:
+            raise over_limit("The text is longer than 1 MiB")
+        return super().write(text)
 
 
 class Context(RenderContext):
@@ -34,24 +55,22 @@ class Context(RenderContext):
     def get(self, path: Sequence[Any], *, token: Token | None, default: object = missing) -> object:
         """The value at a path, or an undefined that knows the path's name."""
         root = path[0]
-        value = self.scope.get(root, missing) if isinstance(root, str) else missing
+        value = self.scope.get(root, missing) if type(root) is str else missing
         for key in path[1:]:
-            if value is missing or self._is_undefined(value):
+            if value is missing or is_missing(value):
                 break
-            value = step(value, self._plain(key))
-        if value is not missing and not self._is_undefined(value):
-            return value
-        return self.undefined(path, token) if default is missing else default
+            # The common step, without a call: a member of an object
+            if type(value) is dict and type(key) is str and key in value:
+                value = value[key]
+            else:
+                value = step(value, None if is_missing(key) else key)
+        if value is missing or is_missing(value):
+            return self.undefined(path, token) if default is missing else default
+        return value
 
     def undefined(self, path: Sequence[Any], token: Token | None) -> object:
         """The undefined for a path that leads nowhere."""
         return self.env.undefined(str(path[0]), hint=f"'{shown(path)}' is missing", token=token)
-
-    def _is_undefined(self, value: object) -> bool:
-        return isinstance(value, self.env.undefined)
-
-    def _plain(self, key: object) -> object:
-        return None if self._is_undefined(key) else key
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:  # noqa: ARG002 - Liquid's signature
         """The guarded filter of that name; unknown names were refused when the template was compiled."""
@@ -68,6 +87,10 @@ class Context(RenderContext):
     def _local_size(self) -> int:
         self.work.charge(10 * len(self.local_sizes))
         return sum(self.local_sizes.values())
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        """A buffer for text, or for a part of the text that goes to `buf`."""
+        return Buffer(buf.left if isinstance(buf, Buffer) else longest_text)
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Refuse a loop that is too long (nested: the product), and charge all its rounds."""

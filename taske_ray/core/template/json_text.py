@@ -8,7 +8,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from taske_ray.core.template.limits import Work, check_size, element_units, longest_text, over_limit
+from taske_ray.core.template.limits import (
+    Work,
+    check_size,
+    element_units,
+    json_units,
+    largest_number,
+    longest_text,
+    over_limit,
+)
 from taske_ray.errors import TemplateError
 
 missing: Any = type("Missing", (), {"__slots__": (), "__repr__": lambda _: "missing"})()
@@ -17,13 +25,14 @@ missing: Any = type("Missing", (), {"__slots__": (), "__repr__": lambda _: "miss
 
 def step(value: Any, key: Any) -> Any:
     """The member or element at `key`, or `missing`. Arrays know `first`, `last` and `size`, the rest `size`."""
-    if isinstance(value, Mapping):
-        if isinstance(key, str):
-            return value[key] if key in value else len(value) if key == "size" else missing
-        return missing
-    if isinstance(value, list | tuple | range):
-        return _element(value, key)
-    return len(value) if key == "size" and isinstance(value, str) else missing
+    if type(value) is not dict:
+        if isinstance(value, list | tuple | range):
+            return _element(value, key)
+        if isinstance(value, str) or not isinstance(value, Mapping):
+            return len(value) if key == "size" and isinstance(value, str) else missing
+    if isinstance(key, str):
+        return value[key] if key in value else len(value) if key == "size" else missing
+    return missing
 
 
 def _element(array: list[Any] | tuple[Any, ...] | range, key: Any) -> Any:
@@ -38,6 +47,8 @@ def _element(array: list[Any] | tuple[Any, ...] | range, key: Any) -> Any:
 def as_json(value: Any) -> Any:
     """A result as JSON, ranges and pairs as arrays; `template_type` if it is none, `template_limit` if it is large."""
     kind = type(value)
+    if kind is str and len(value) <= longest_text:
+        return value
     if value is None or kind is bool or kind is int:
         return value
     if kind is float:
@@ -71,6 +82,8 @@ def text_of(value: Any, work: Work) -> str:
         return ""
     elif isinstance(value, bool):
         return "true" if value else "false"
+    elif type(value) is int and -largest_number < value < largest_number:
+        return repr(value)
     else:
         text = compact_json(value, work)
     if len(text) > longest_text:
@@ -81,18 +94,10 @@ def text_of(value: Any, work: Work) -> str:
 def compact_json(value: Any, work: Work, *, sort_keys: bool = False) -> str:
     """Compact JSON with the keys in their order (or sorted: the canonical form)."""
     if isinstance(value, list | dict | tuple | range):
+        work.charge(json_units)
         work.charge_deep(value)
-    else:
-        work.charge(element_units)
     try:
-        text = json.dumps(
-            value,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-            sort_keys=sort_keys,
-            default=_array,
-        )
+        text = (_canonical if sort_keys else _compact).encode(value)
     except (TypeError, ValueError):
         raise TemplateError("template_type", "A value cannot be written as JSON.") from None
     if len(text) > longest_text:
@@ -104,6 +109,16 @@ def _array(value: Any) -> list[Any]:
     if isinstance(value, range):
         return list(value)
     raise TypeError
+
+
+def _encoder(*, sort_keys: bool) -> json.JSONEncoder:
+    separators = (",", ":")
+    return json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, separators=separators, sort_keys=sort_keys, default=_array
+    )
+
+
+_compact, _canonical = _encoder(sort_keys=False), _encoder(sort_keys=True)
 
 
 def equal(left: Any, right: Any, work: Work) -> bool:

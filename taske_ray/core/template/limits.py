@@ -22,9 +22,11 @@ deepest_value = 100
 largest_number = 2**63
 budget = 10_000_000
 
-step_units = 60
+step_units = 35
+path_units = 120
 filter_units = 300
-element_units = 40
+element_units = 55
+json_units = 250
 
 
 def over_limit(what: str) -> TemplateError:

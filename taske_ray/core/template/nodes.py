@@ -7,7 +7,8 @@ fields (so that a parsed node can change its class).
 from typing import Any, TextIO
 
 from liquid import RenderContext
-from liquid.ast import Node
+from liquid.ast import BlockNode, Node
+from liquid.builtin.expressions import Path
 from liquid.builtin.expressions.logical import (
     ContainsExpression,
     EqExpression,
@@ -24,11 +25,11 @@ from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import UndefinedError
 from liquid.expression import Expression
 from liquid.limits import to_int
-from liquid.undefined import is_undefined
+from liquid.output import NullIO
 
-from taske_ray.core.template.context import Context
+from taske_ray.core.template.context import Context, is_missing
 from taske_ray.core.template.json_text import equal, text_of
-from taske_ray.core.template.limits import most_elements, over_limit
+from taske_ray.core.template.limits import element_units, most_elements, over_limit
 from taske_ray.errors import TemplateError
 
 
@@ -46,12 +47,35 @@ class TextNode(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         """Write the value as text."""
         value = self.expression.evaluate(context)
-        if is_undefined(value):
+        if is_missing(value):
             raise UndefinedError(value.msg, token=self.token)  # type: ignore[attr-defined]
         work = ours(context).work
         text = text_of(value, work)
         work.charge(len(text))
         return buffer.write(text)
+
+
+class Block(BlockNode):
+    """The inside of a tag. A block of white space and tags only writes nothing, as in Liquid."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Render all nodes; the count of characters is not kept, only that it is not negative."""
+        target = NullIO() if self.blank else buffer
+        for node in self.nodes:
+            node.render_to_output(context, target)
+        return 0
+
+
+class PlainPath(Path):
+    """A path all of whose segments are written out."""
+
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> object:
+        """The value at the path, or an undefined."""
+        return context.get(self.path, token=self.token)  # type: ignore[arg-type] # a list of names and numbers
 
 
 class TextOutput(Output):
@@ -105,7 +129,7 @@ class BoundedRange(RangeLiteral):
 
 
 def _bound(value: Any) -> int:
-    if is_undefined(value):
+    if is_missing(value):
         raise UndefinedError(value.msg, token=None)
     try:
         return to_int(value)
@@ -115,7 +139,7 @@ def _bound(value: Any) -> int:
 
 def same(context: RenderContext, left: Any, right: Any) -> bool:
     """Liquid's `==` over JSON values: a missing value equals `nil`, `empty` and `blank` equal what they describe."""
-    left, right = (None if is_undefined(value) else value for value in (left, right))
+    left, right = (None if is_missing(value) else value for value in (left, right))
     if isinstance(left, Empty | Blank):
         return bool(left == right)
     if isinstance(right, Empty | Blank):
@@ -189,7 +213,7 @@ class Ge(GeExpression):
 
 def _order(context: RenderContext, left: Any, right: Any) -> int | None:
     """-1, 0 or 1; None beside `nil` or a missing value. `template_type` unless both are text or both are numbers."""
-    left, right = (None if is_undefined(value) else value for value in (left, right))
+    left, right = (None if is_missing(value) else value for value in (left, right))
     if left is None or right is None:
         return None
     if isinstance(left, str) and isinstance(right, str):
@@ -212,7 +236,7 @@ class Contains(ContainsExpression):
     def evaluate(self, context: RenderContext) -> object:
         """Whether left contains right; false beside `nil` or a missing value."""
         left, right = self.left.evaluate(context), self.right.evaluate(context)
-        if any(value is None or value is False or is_undefined(value) for value in (left, right)):
+        if any(value is None or value is False or is_missing(value) for value in (left, right)):
             return False
         return _contains(context, left, right)
 
@@ -226,6 +250,7 @@ def _contains(context: RenderContext, left: Any, right: Any) -> bool:
     if isinstance(left, dict):
         return isinstance(right, str) and right in left
     if isinstance(left, list | tuple | range):
+        work.charge(element_units * len(left))
         return any(same(context, element, right) for element in left)
     raise TemplateError("template_type", "'contains' looks into a text, an array or an object.")
 
@@ -240,4 +265,5 @@ replacements: dict[type[Expression] | type[Node], Any] = {
     GeExpression: Ge,
     ContainsExpression: Contains,
     MultiExpressionBlockNode: When,
+    BlockNode: Block,
 }

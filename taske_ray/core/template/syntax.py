@@ -18,15 +18,14 @@ from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.builtin.tags.for_tag import BreakNode, ContinueNode
 from liquid.exceptions import LiquidError, ResourceLimitError, UndefinedError
 from liquid.expression import Expression
-from liquid.undefined import is_undefined
 
-from taske_ray.core.template.context import Context, shown
+from taske_ray.core.template.context import Context, is_missing, shown
 from taske_ray.core.template.environment import environment
 from taske_ray.core.template.filters import filters
 from taske_ray.core.template.filters.guard import FilterError
 from taske_ray.core.template.json_text import as_json, missing, step
-from taske_ray.core.template.limits import Work, step_units
-from taske_ray.core.template.nodes import TextNode, WeighedFor, replacements
+from taske_ray.core.template.limits import Work, path_units, step_units
+from taske_ray.core.template.nodes import PlainPath, TextNode, WeighedFor, replacements
 from taske_ray.core.template.scan import check_template
 from taske_ray.errors import TemplateError
 
@@ -60,7 +59,7 @@ class PathValue:
 
     def evaluate(self, scope: Mapping[str, Any], work: Work) -> Any:
         """The value at the path, or `missing`."""
-        work.charge(step_units)
+        work.charge(path_units)
         value: Any = scope
         for key in self.segments:
             # The common step, without a call: a member of an object
@@ -93,7 +92,7 @@ class OutputValue:
             value = self.expression.evaluate(Context(self.template, scope, work, frozenset()))
         except Exception as error:  # noqa: BLE001 - every failure of an evaluation is one of our codes
             raise translated(error) from None
-        return missing if is_undefined(value) else as_json(value)
+        return missing if is_missing(value) else as_json(value)
 
     def undefined_message(self) -> str:
         """What to tell about a missing value."""
@@ -116,7 +115,7 @@ class TextBlock:
             context = Context(self.template, scope, work, self.local_names)
             buffer = context.get_buffer()
             for node in self.template.nodes:
-                node.render(context, buffer)
+                node.render_to_output(context, buffer)
             return buffer.getvalue()
         except Exception as error:  # noqa: BLE001 - every failure of an evaluation is one of our codes
             raise translated(error) from None
@@ -232,6 +231,8 @@ class _Inspection:
         self.weight += len(path.path)
         if not isinstance(root, str):
             raise TemplateError("template_syntax", "A variable's name must be written out.")
+        if all(isinstance(segment, str | int) for segment in path.path):
+            path.__class__ = PlainPath
         if root not in names and root not in self.local_names:
             self.paths.add(tuple(segment if isinstance(segment, str | int) else None for segment in path.path))
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from liquid.exceptions import UndefinedError
-from liquid.undefined import is_undefined
 
+from taske_ray.core.template.context import is_missing
 from taske_ray.core.template.json_text import as_json, text_of
 from taske_ray.core.template.limits import Work, check_size, element_units, filter_units, largest_number
 from taske_ray.errors import TemplateError
@@ -57,9 +57,9 @@ class Filter:
     def __call__(self, work: Work, value: Any, /, *arguments: Any, **named: Any) -> Any:
         """Apply the filter. `template_undefined`, `template_limit` or `filter_error` with the filter's name."""
         for argument in (*arguments, *named.values()):
-            if is_undefined(argument):
+            if is_missing(argument):
                 raise UndefinedError(argument.msg, token=None)
-        absent = is_undefined(value)
+        absent = is_missing(value)
         if self.passes and (absent or value is None):
             return value
         if absent and self.false_if_missing:
@@ -108,14 +108,14 @@ class Filter:
 
 def number_of(value: Any) -> int | float:
     """A number or numeric text as a number within ± 2⁶³; FilterError for everything else."""
-    number = _parsed(value)
+    number: int | float = _parsed(value)
     if not math.isfinite(number) or abs(number) > largest_number:
         raise FilterError("the number is beyond ± 2⁶³")
     return number
 
 
 def _parsed(value: Any) -> int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if type(value) is int or type(value) is float:
         return value
     if isinstance(value, str) and len(value) <= longest_number:
         text = value.removeprefix("-").removeprefix("+")

@@ -16,7 +16,7 @@ def dig(work: Work, value: Any, path: Any) -> Any:
     text = string_of(path)
     if len(text) > longest_path:
         raise FilterError("the path is too long")
-    work.charge(len(text) * 40)
+    work.charge(300 + len(text) * 60)
     keys = _pointer(text) if text.startswith("/") else _dotted(text)
     for key in keys:
         value = _inner(value, key)

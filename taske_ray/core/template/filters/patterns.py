@@ -34,7 +34,7 @@ def check_pattern(pattern: Any, *_: Any) -> Any:
 def _search(work: Work, text: str, pattern: Any) -> Any:
     compiled = check_pattern(pattern)
     # RE2 is linear in the text, but its slow way is also linear in the size of the compiled pattern
-    work.charge(len(text) * (1 + compiled.programsize // 16))
+    work.charge(800 + len(text) * (1 + compiled.programsize // 16))
     return compiled.search(text)
 
 
