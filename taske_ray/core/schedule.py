@@ -98,7 +98,7 @@ class Cron:
         """The first instant later than `after`, in UTC; None if the calendar ends before."""
         after = after.astimezone(UTC)
         first = self._next_in_first_pass(after)
-        second = self._next_in_second_pass(after) if self.wildcard else None
+        second = self._next_in_second_pass(after, first) if self.wildcard else None
         return min((found for found in (first, second) if found is not None), default=None)
 
     def instants(self, after: datetime, until: datetime, limit: int) -> list[datetime]:
@@ -123,8 +123,13 @@ class Cron:
         total = self._count_walking(after, self._midnight(day) - _tick)
         while self._midnight(day + _day) <= until:
             total += self._count_of_day(day)
-            day += _day
+            day = max(day + _day, self._quiet_until(day))
         return total + self._count_walking(self._midnight(day) - _tick, until)
+
+    def _quiet_until(self, day: date) -> date:
+        """The day before the next one that matches: up to it there is nothing to count."""
+        following = _day_on_or_after(self.days, day)
+        return date.max - 2 * _day if following is None else following - _day
 
     def _count_of_day(self, day: date) -> int:
         edges = (datetime.combine(at, time(fold=fold)) for at in (day, day + _day) for fold in (0, 1))
@@ -167,10 +172,11 @@ class Cron:
             return (local - before).replace(tzinfo=UTC)
         return None if self.wildcard else self._end_of_gap(local, before, later)
 
-    def _next_in_second_pass(self, after: datetime) -> datetime | None:
-        # It matters only while its first pass is over, so no further than one repeated stretch around `after`.
+    def _next_in_second_pass(self, after: datetime, first: datetime | None) -> datetime | None:
+        # It matters only while its first pass is over, so no further than one repeated stretch around `after`,
+        # and only if the clock goes back before the next instant of a first pass.
         repeated = self._repeated_near(after)
-        if not repeated:
+        if not repeated or (first is not None and self._offset_at(after - repeated) <= self._offset_at(first)):
             return None
         here = after.astimezone(self.zone).replace(tzinfo=None)
         for local in self._local_times(here - repeated - _tick):
