@@ -10,6 +10,8 @@ import typer
 
 from taske_ray.cli.output import Format, Output, attribute, say, show_list, working
 
+from taske_ray.errors import Unavailable
+
 if TYPE_CHECKING:
     from taske_ray.db.database import Database
 
@@ -54,17 +56,27 @@ def list_mails(
 def database_url(data_dir: Path | None) -> Iterator[str]:
     """The url of the service's database, migrated; an embedded one that does not run is started for the block."""
     from taske_ray.db.embedded import EmbeddedPostgres
-    from taske_ray.db.migrate import upgrade
     from taske_ray.settings import Settings
 
     settings = Settings.from_env().with_options(data_dir=data_dir)
     if settings.database_url is not None:
-        upgrade(settings.database_url)
+        _upgrade(settings.database_url)
         yield settings.database_url
         return
     with EmbeddedPostgres(settings.data_dir).borrowed() as url:
-        upgrade(url)
+        _upgrade(url)
         yield url
+
+
+def _upgrade(url: str) -> None:
+    from taske_ray.db.database import away
+    from taske_ray.db.migrate import upgrade
+
+    try:
+        upgrade(url)
+    except away as error:
+        cause = getattr(error, "orig", None) or error
+        raise Unavailable(f"The database is away: {str(cause).splitlines()[0]}") from error
 
 
 @contextmanager

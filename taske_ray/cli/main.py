@@ -33,15 +33,22 @@ app.add_typer(database.mails, name="mail")
 app.add_typer(database.app, name="db")
 
 
-@app.callback()
-def _options(
-    *, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - how Typer calls it
+    if wanted:
         from taske_ray import __version__
 
         typer.echo(f"taske {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

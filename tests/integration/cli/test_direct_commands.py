@@ -1,0 +1,90 @@
+"""Commands that work on the database itself: an external one by TASKE_DATABASE_URL, an embedded one by its folder."""
+
+import base64
+import io
+import json
+
+import psycopg
+import pytest
+
+from taske_ray.cli.main import run
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def taske(fresh_database_url, monkeypatch):
+    """Run a command against a database of this test's own; the second argument is standard input."""
+    monkeypatch.setenv("TASKE_DATABASE_URL", fresh_database_url)
+    monkeypatch.setenv("TASKE_MASTER_KEY", base64.b64encode(bytes(32)).decode())
+
+    def command(*arguments: str, stdin: str = "") -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        return run(arguments)
+
+    return command
+
+
+def rows(url, query):
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_user_create(taske, fresh_database_url, capsys):
+    """The account is active, has the role that was asked for, and no readable password."""
+    assert (
+        taske("user", "create", "Mina@Example.com", "--admin", "--password-stdin", stdin="correct horse battery") == 0
+    )
+    [(email, role, status, hashed)] = rows(fresh_database_url, "SELECT email, role, status, password_hash FROM users")
+    assert (email, role, status) == ("mina@example.com", "admin", "active")
+    assert "correct" not in hashed
+    assert capsys.readouterr().out.startswith("Created user_")
+
+
+def test_a_taken_address_is_refused(taske, capsys):
+    """The same address twice is a failure that says so."""
+    assert taske("user", "create", "a@example.com", "--password-stdin", stdin="correct horse battery") == 0
+    assert taske("user", "create", "a@example.com", "--password-stdin", stdin="correct horse battery") == 1
+    assert "already" in capsys.readouterr().err
+
+
+def test_a_weak_password_is_refused_with_its_pointer(taske, capsys):
+    """A password against the rules is told like a 422 of the API."""
+    assert taske("user", "create", "a@example.com", "--password-stdin", stdin="short") == 1
+    assert "/password" in capsys.readouterr().err
+
+
+def test_mail_list(taske, fresh_database_url, capsys):
+    """The outbox can be read as JSON, newest first."""
+    with psycopg.connect(fresh_database_url) as connection:
+        connection.execute(
+            "INSERT INTO mails (id, recipients, subject, body_text, purpose)"
+            " VALUES (gen_random_uuid(), ARRAY['a@example.com'], 'Hello', 'token', 'verify')"
+        )
+    assert taske("mail", "list", "-o", "json") == 0
+    [mail] = json.loads(capsys.readouterr().out)
+    assert (mail["recipients"], mail["subject"], mail["body_text"]) == (["a@example.com"], "Hello", "token")
+
+
+def test_db_migrate_can_be_repeated(taske, capsys):
+    """Migrating a database that is up to date changes nothing."""
+    assert taske("db", "migrate") == 0
+    assert taske("db", "migrate") == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_an_unreachable_database_is_one_line(taske, monkeypatch, capsys):
+    """A database that is away is told without a traceback."""
+    monkeypatch.setenv("TASKE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert taske("db", "migrate") == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_user_create_before_the_first_start(monkeypatch, tmp_path, capsys):
+    """With an embedded database that does not run, it is created, used and stopped again."""
+    monkeypatch.delenv("TASKE_DATABASE_URL", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery"))
+    data_dir = tmp_path / "data"
+    assert run(["user", "create", "a@example.com", "--password-stdin", "--data-dir", str(data_dir)]) == 0
+    assert capsys.readouterr().out.startswith("Created user_")
+    assert not list(data_dir.glob("postgres/postmaster.pid"))
