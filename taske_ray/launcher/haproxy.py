@@ -53,7 +53,8 @@ def rewrite(config: str, *, error_dir: Path, host: str | None, trusted: Sequence
         return config
     sections = [_section(lines, error_dir, host, trusted) for lines in _sections(config)]
     text = "\n".join([_DONE, *(line for lines in sections for line in lines), ""])
-    for needed in ("mode 600 level admin", "http-request set-header x-forwarded-for", "errorfile 503"):
+    page = f"errorfile 503 {error_dir / '503.http'}"
+    for needed in ("mode 600 level admin", "http-request set-header x-forwarded-for", page):
         if needed not in text:
             raise ValueError(f"Ray's HAProxy configuration has changed: nothing to hang {needed!r} on")
     return text

@@ -153,7 +153,7 @@ class Instance:
         sick_since: float | None = None
         while True:
             self._beat()
-            if self._postgres is not None and self._postgres.pid is None:
+            if self._postgres is not None and not self._postgres.is_running:
                 self._restart_database()
             if not self._probe.is_due():
                 continue
@@ -173,7 +173,7 @@ class Instance:
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             self._beat()
-        if self._postgres is not None and self._postgres.pid is None:
+        if self._postgres is not None and not self._postgres.is_running:
             self._restart_database()
         self._spawn_runtime()
         self._serve()
