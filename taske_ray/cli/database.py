@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from taske_ray.cli.output import Format, Output, attribute, say, show_list, working
-
 from taske_ray.errors import Unavailable
 
 if TYPE_CHECKING:
