@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 MASK = "••••"
 _shortest = 4  # shorter secrets would mask half of any text
-_escaped = frozenset('"\\/')
+_escaped = frozenset('"\\')
 
 
 class Redactor:

@@ -12,6 +12,7 @@ from taske_ray.core.capability.document.policy import ErrorRule, IdempotencySpec
 from taske_ray.core.capability.document.poll import PollSpec
 from taske_ray.core.capability.document.request import Defaults, RequestSpec
 from taske_ray.core.capability.document.response import PaginationSpec, PreSpec, ResponseSpec
+from taske_ray.core.capability.document.schema import Shaped
 from taske_ray.core.capability.params import ParamsSchema
 
 Label = str | Mapping[str, str]
@@ -73,7 +74,7 @@ class Capability:
     policies: Policies
     idempotency: IdempotencySpec
     output: dict[str, Any] | None
-    shape_output: Callable[[Any], list[str]] = field(repr=False)
+    shape_output: Callable[[Any], Shaped] = field(repr=False)
     sample: Any = field(repr=False)
     tests: tuple[dict[str, Any], ...] = field(repr=False)
     doc: dict[str, Any] = field(repr=False)

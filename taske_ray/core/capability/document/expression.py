@@ -6,7 +6,7 @@ from typing import Any
 
 from taske_ray.core.capability.document.names import SECRET_ROOTS, Names, check_names, reads_secret
 from taske_ray.core.capability.document.place import Place, Reader
-from taske_ray.core.template import Template, compile_condition, compile_text, compile_value
+from taske_ray.core.template import OMIT, Template, compile_condition, compile_text, compile_value
 from taske_ray.errors import TemplateError
 
 
@@ -24,20 +24,22 @@ class Expression:
         object.__setattr__(self, "reads_secret", any(reads_secret(path) for path in self.template.paths()))
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
-        """Its value; a `TemplateError` names the field."""
+        """Its value, None where an operator leaves it out; a `TemplateError` names the field."""
         try:
-            return self.template.evaluate(scope)
+            found = self.template.evaluate(scope)
         except TemplateError as error:
             raise self._located(error) from None
+        return None if found is OMIT else found
 
     def masked(self, scope: Mapping[str, Any]) -> Any:
         """Its value with `••••` for every string whose template names a secret."""
         if not self.reads_secret:
             return self.evaluate(scope)
         try:
-            return self.template.evaluate_masked(scope, SECRET_ROOTS)
+            found = self.template.evaluate_masked(scope, SECRET_ROOTS)
         except TemplateError as error:
             raise self._located(error) from None
+        return None if found is OMIT else found
 
     def _located(self, error: TemplateError) -> TemplateError:
         where = self.pointer + error.pointer

@@ -45,9 +45,12 @@ def is_allowed(url: str | SplitResult, patterns: Iterable[str]) -> bool:
 
 
 def origin_of(url: str) -> tuple[str, str]:
-    """Scheme and host with port: what decides whether credentials go along."""
-    parts = urlsplit(url)
-    return parts.scheme, host_of(parts)
+    """Scheme and host with port: what decides whether credentials go along. Empty for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, host_of(parts)
+    except ValueError:
+        return "", ""
 
 
 def _matches(host: str, pattern: str) -> bool:

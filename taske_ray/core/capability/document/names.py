@@ -59,8 +59,12 @@ def check_names(paths: Iterable[Path], names: Names, place: Place) -> None:
 
 
 def reads_secret(path: Path) -> bool:
-    """Whether a path leads into a secret, or to an object that holds one."""
-    return any(path[: len(root)] == root[: len(path)] for root in SECRET_ROOTS)
+    """Whether a path leads into a secret or to what holds one; a computed segment (None) may be anything."""
+    return any(_overlaps(path, root) for root in SECRET_ROOTS)
+
+
+def _overlaps(path: Path, root: tuple[str, ...]) -> bool:
+    return all(segment is None or segment == name for segment, name in zip(path, root, strict=False))
 
 
 def _check_known(path: Path, names: Names, place: Place) -> None:

@@ -76,12 +76,13 @@ def request(names: Names) -> Reader[RequestSpec]:
         target = _target(fields, names)
         parts = {name: fields.read_optional(name, value(names)) for name in ("query", "headers", "body")}
         _refuse_engine_headers(fields.place_of("headers"))
-        carriers = [part for part in (*parts.values(), target.url) if part is not None]
+        path_params = _path_params(fields, target, names)
+        carriers = [part for part in (*parts.values(), target.url, *path_params.values()) if part is not None]
         return RequestSpec(
             pointer=place.pointer,
             method=fields.read("method", _word(names.public(), METHODS), constant("GET", f"{place.pointer}/method")),
             target=target,
-            path_params=_path_params(fields, target, names.public()),
+            path_params=path_params,
             **parts,
             encoding=fields.read(
                 "encoding", _word(names.public(), ENCODINGS), constant("", f"{place.pointer}/encoding")

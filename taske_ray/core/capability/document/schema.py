@@ -96,24 +96,30 @@ def properties_of(found: Schema) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def output_shaper(found: Schema | None) -> Callable[[Any], list[str]]:
-    """A function that fills absent declared members of an output with null in place, and names required ones that miss.
+Shaped = tuple[Any, list[str]]
 
-    The pointers that it returns are a warning (`output_mismatch`), never a failure: the request has succeeded.
+
+def output_shaper(found: Schema | None) -> Callable[[Any], Shaped]:
+    """A function that gives an output with its absent declared members as null, and names required ones that miss.
+
+    The pointers that it returns are a warning (`output_mismatch`), never a failure: the request has succeeded. The
+    value that it is given stays as it is: it may be a literal of the document.
     """
     parts = {name: output_shaper(part) for name, part in properties_of(found or {}).items() if isinstance(part, dict)}
     required = tuple((found or {}).get("required", ()))
     items = (found or {}).get("items")
     element = output_shaper(items) if isinstance(items, dict) else None
 
-    def shape(value: Any) -> list[str]:
-        if isinstance(value, dict):
+    def shape(value: Any) -> Shaped:
+        if isinstance(value, dict) and (parts or required):
+            shaped = {name: part(value.get(name)) for name, part in parts.items()}
             missing = [f"/{escape(name)}" for name in required if value.get(name) is None]
-            for name, part in parts.items():
-                missing += [f"/{escape(name)}{below}" for below in part(value.setdefault(name, None))]
-            return missing
+            missing += [f"/{escape(name)}{below}" for name, (_, misses) in shaped.items() for below in misses]
+            return {**value, **{name: filled for name, (filled, _) in shaped.items()}}, missing
         if isinstance(value, list) and element is not None:
-            return [f"/{index}{below}" for index, each in enumerate(value) for below in element(each)]
-        return []
+            each = [element(part) for part in value]
+            missing = [f"/{index}{below}" for index, (_, misses) in enumerate(each) for below in misses]
+            return [filled for filled, _ in each], missing
+        return value, []
 
     return shape

@@ -168,8 +168,7 @@ def _act(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, 
         items += [_mapped(capability.response, seen, item) for item in kept]
         request = pages.next({**seen, "page": pages.page.scope()}, len(raw), raw[-1] if raw else None)
     seen = {**seen, "items": items, "page": pages.page.scope()}
-    output = _output(capability.response, seen, items)
-    missing = capability.shape_output(output)
+    output, missing = capability.shape_output(_output(capability.response, seen, items))
     warnings = ("output_mismatch",) if missing else ()
     return Succeeded(output, http_status=response.status, request=first_sent, warnings=warnings)
 

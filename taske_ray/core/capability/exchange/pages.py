@@ -108,9 +108,14 @@ class Pages:
             found = spec.next.evaluate(scope) if spec.next is not None else None
         if found is None or found == "":
             return None
-        return (
-            urljoin(scope["response"]["url"] or self._first.sent.written_url(), str(found)) if self._by_url else found
-        )
+        return self._absolute(scope, str(found)) if self._by_url else found
+
+    def _absolute(self, scope: Scope, found: str) -> str:
+        """A next page's URL, which may be relative to the page that named it."""
+        try:
+            return urljoin(scope["response"]["url"] or self._first.sent.written_url(), found)
+        except ValueError:
+            raise Refusal("bad_url", "the service named a next page that is no URL") from None
 
     def _stopped(self, spec: PaginationSpec, scope: Scope, last_item: Any) -> bool:
         if self.page.truncated:

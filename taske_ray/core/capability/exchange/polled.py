@@ -49,12 +49,11 @@ def _item(capability: Capability, spec: PollSpec, scope: Mapping[str, Any]) -> P
     if not key:
         return None
     output = scope["item"] if capability.response.item is None else capability.response.item.evaluate(scope)
-    capability.shape_output(output)
     version = spec.version_key.evaluate(scope) if spec.version_key is not None else None
     cursor = spec.cursor.value
     return PolledItem(
         key=key,
-        output=output,
+        output=capability.shape_output(output)[0],
         version_key=to_text(version) if version is not None else None,
         cursor_value=cursor.evaluate(scope) if cursor is not None else None,
     )
