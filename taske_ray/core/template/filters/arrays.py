@@ -156,8 +156,8 @@ filters = (
     Filter("find", _find, factor=8),
     Filter("find_index", _find_index, factor=8),
     Filter("has", _has, factor=8),
-    Filter("first", _first, factor=0),
-    Filter("last", _last, factor=0),
+    Filter("first", _first, shallow=True),
+    Filter("last", _last, shallow=True),
     Filter("concat", _concat),
     Filter("compact", _compact, factor=2),
     Filter("reverse", lambda _, value: list(reversed(_elements(value)))),
@@ -165,6 +165,6 @@ filters = (
     Filter("sort", _sort, factor=4),
     Filter("sort_natural", _sort_natural, factor=4),
     Filter("uniq", _uniq, factor=6),
-    Filter("size", _size, factor=0),
+    Filter("size", _size, shallow=True),
     Filter("one_of", _one_of, false_if_missing=True),
 )

@@ -13,21 +13,22 @@ _white = re.compile(r"\s+")
 _line = re.compile(r"\r?\n")
 
 
-def _replaced(text: str, old: str, new: str, count: int) -> str:
+def _replaced(work: Work, text: str, old: str, new: str, count: int) -> str:
     """`text.replace`, after computing how long the result will be."""
     found = text.count(old) if old else len(text) + 1
     found = min(found, count) if count >= 0 else found
     if len(text) + found * (len(new) - len(old)) > longest_text:
         raise over_limit("A text is longer than 1 MiB")
+    work.charge(found * 4)
     return text.replace(old, new, count)
 
 
-def _replace(_: Work, text: str, old: str, new: str = "") -> str:
-    return _replaced(text, old, new, -1)
+def _replace(work: Work, text: str, old: str, new: str = "") -> str:
+    return _replaced(work, text, old, new, -1)
 
 
-def _replace_first(_: Work, text: str, old: str, new: str = "") -> str:
-    return _replaced(text, old, new, 1)
+def _replace_first(work: Work, text: str, old: str, new: str = "") -> str:
+    return _replaced(work, text, old, new, 1)
 
 
 def _replace_last(_: Work, text: str, old: str, new: str = "") -> str:
@@ -35,12 +36,20 @@ def _replace_last(_: Work, text: str, old: str, new: str = "") -> str:
     return text if at < 0 else text[:at] + new + text[at + len(old) :]
 
 
+def _remove(work: Work, text: str, part: str) -> str:
+    return _replaced(work, text, part, "", -1)
+
+
+def _remove_first(work: Work, text: str, part: str) -> str:
+    return _replaced(work, text, part, "", 1)
+
+
 def _remove_last(work: Work, text: str, part: str) -> str:
     return _replace_last(work, text, part)
 
 
-def _newline_to_br(_: Work, text: str) -> str:
-    return _replaced(text.replace("\r\n", "\n"), "\n", "<br />\n", -1)
+def _newline_to_br(work: Work, text: str) -> str:
+    return _replaced(work, text.replace("\r\n", "\n"), "\n", "<br />\n", -1)
 
 
 def _slice(work: Work, value: Any, start: Any, length: Any = 1) -> Any:
@@ -155,8 +164,8 @@ filters = (
     *(_text(name, _lifted(operation), factor) for name, (operation, factor) in _simple.items()),
     _text("append", lambda _, text, other: text + other, 1),
     _text("prepend", lambda _, text, other: other + text, 1),
-    _text("remove", lambda _, text, part: text.replace(part, "")),
-    _text("remove_first", lambda _, text, part: text.replace(part, "", 1)),
+    _text("remove", _remove),
+    _text("remove_first", _remove_first),
     _text("remove_last", _remove_last),
     _text("replace", _replace, 4),
     _text("replace_first", _replace_first),

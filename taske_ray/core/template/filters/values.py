@@ -45,7 +45,7 @@ def _finite(text: str) -> float:
 
 
 filters = (
-    Filter("default", _default, takes_missing=True, factor=0),
+    Filter("default", _default, takes_missing=True, shallow=True),
     Filter("present", _present, false_if_missing=True),
     Filter("str", lambda work, value: text_of(value, work), passes=True),
     Filter("json", lambda work, value: compact_json(value, work)),
