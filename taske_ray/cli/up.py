@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
+from taske_ray.cli.output import Column, Format, Output, say, say_document, show_list, working
 from taske_ray.errors import TaskeError
 from taske_ray.settings import Settings
 
@@ -37,6 +39,37 @@ def up(
         typer.echo("--address needs TASKE_DATABASE_URL: a cluster's nodes cannot reach an embedded database", err=True)
         raise typer.Exit(USAGE)
     raise typer.Exit(run_instance(settings, address=address))
+
+
+def status(
+    data_dir: Annotated[Path | None, typer.Option(help="The instance's data directory.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show what runs, what it costs and who can reach it; 0 if the service is ready, else 1."""
+    from taske_ray.launcher.inspection import look
+
+    with working("Looking"):
+        seen = look(Settings.from_env().with_options(data_dir=data_dir))
+    if output is not Format.TABLE:
+        parts = [{**asdict(part), "open_to": list(part.open_to)} for part in seen.parts]
+        say_document({**asdict(seen), "data_dir": str(seen.data_dir), "parts": parts}, output)
+    elif not seen.running:
+        say(f"Nothing runs in {seen.data_dir}.")
+    else:
+        state = "ready" if seen.ready else "alive, not ready" if seen.healthy else "not answering"
+        say(f"{seen.url}: {state}; {seen.data_dir}; {seen.memory_mib:.0f} MiB in {len(seen.parts)} processes")
+        show_list(seen.parts, _PART_COLUMNS, output)
+    if not seen.ready:
+        raise typer.Exit(FAILED)
+
+
+_PART_COLUMNS: list[Column] = [
+    ("PROCESS", lambda part: part.name),
+    ("PID", lambda part: part.pid),
+    ("MIB", lambda part: f"{part.memory_mib:.0f}"),
+    ("LISTENS", lambda part: " ".join(part.listens)),
+    ("OPEN BEYOND THIS MACHINE", lambda part: " ".join(part.open_to)),
+]
 
 
 def run_instance(

@@ -115,12 +115,14 @@ class EmbeddedPostgres:
         """Whether the server that we started still runs; cheap enough to ask often."""
         return self._server is not None and self._server.poll() is None
 
-    def start(self) -> str:
+    def start(self, *, patience_s: float = 0.0) -> str:
         """End an orphan, create the cluster on first use, start and return `url`.
 
-        Raises StartRefused if another process runs this data directory or the server does not come up.
+        Raises StartRefused if another process still runs this data directory after `patience_s` (a command that borrows
+        it takes a moment), or if the server does not come up.
         """
-        self._take_lock()
+        if not _until(self._take_lock, patience_s):
+            raise StartRefused(f"the database in {self.data_dir} is in use by another process")
         try:
             self.end_orphan()
             owner = files.owner_of(self.directory)
@@ -176,20 +178,17 @@ class EmbeddedPostgres:
     def _lock_path(self) -> Path:
         return self.data_dir / "postgres.lock"
 
-    def _take_lock(self) -> None:
-        """Lock the file that stands there: its last holder removed the one before on the way out."""
+    def _take_lock(self) -> bool:
+        """Whether we have locked the file that stands there: its last holder removed the one before on the way out."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while True:
-            lock = self._lock_file()
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                raise StartRefused(f"the database in {self.data_dir} is in use by another process") from None
-            if self._lock_path.exists() and os.path.samestat(self._lock_path.stat(), os.fstat(lock.fileno())):
+        lock = self._lock_file()
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(self._lock_path.stat(), os.fstat(lock.fileno())):
                 self._lock = lock
-                return
-            lock.close()
+                return True
+        lock.close()
+        return False
 
     def _lock_is_free(self) -> bool:
         if not self._lock_path.exists():

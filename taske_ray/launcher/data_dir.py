@@ -1,10 +1,13 @@
 """The data directory of one instance: private, and used by one `taske up` at a time."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import stat
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
@@ -14,10 +17,22 @@ LONGEST_RUN_DIR: Final = 36
 """Ray and HAProxy make Unix sockets up to 70 bytes below it, and a socket's path ends at 107."""
 
 
+GLANCE_S: Final = 0.3
+"""`holder` locks for a moment too: only who holds on for longer than that is an instance."""
+
+
 class InUse(StartRefused):
     """The data directory is in use by another instance."""
 
     code = "data_dir_in_use"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who runs a data directory, and at which address."""
+
+    pid: int
+    url: str
 
 
 class DataDir:
@@ -39,12 +54,25 @@ class DataDir:
             outside = Path("/tmp") / outside.name  # noqa: S108 - private() below refuses one that is not ours
         return outside
 
-    def claim(self) -> None:
-        """Create what is missing, close it to others and take the lock; raises InUse if another instance holds it."""
+    def holder(self) -> Holder | None:
+        """The instance that runs it now, or None; never in the way of one that starts."""
+        with contextlib.suppress(FileNotFoundError), (self.path / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid, _, url = lock.read().partition(" ")
+                return Holder(int(pid), url) if pid.isdecimal() else None
+        return None
+
+    def claim(self, url: str) -> None:
+        """Create what is missing, close it to others and take the lock, noting where the instance will answer.
+
+        Raises InUse if another instance holds it.
+        """
         _private(self.path)
         lock = self._locked()
         lock.truncate(0)
-        lock.write(str(os.getpid()))
+        lock.write(f"{os.getpid()} {url}")
         lock.flush()
         self._lock = lock
         _private(self.run_dir)
@@ -59,15 +87,19 @@ class DataDir:
     def _locked(self) -> IO[str]:
         """The lock file, locked, and still the one that stands there: its last holder removed it on the way out."""
         path = self.path / "lock"
+        deadline = time.monotonic() + GLANCE_S
         while True:
             lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = lock.read().strip() or "another one"
+                pid, _, url = lock.read().partition(" ")
                 lock.close()
+                if time.monotonic() < deadline:
+                    time.sleep(GLANCE_S / 10)
+                    continue
                 raise InUse(
-                    f"{self.path} is in use by a running instance (process {holder}); "
+                    f"{self.path} is in use by process {pid or 'unknown'}{url and f' at {url}'}; "
                     "stop it or choose another --data-dir"
                 ) from None
             if path.exists() and path.samefile(f"/proc/self/fd/{lock.fileno()}"):

@@ -31,6 +31,8 @@ BACK_OFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 CALM_S: Final = 300.0
 """After so long without trouble the back-off begins anew."""
 BEAT_S: Final = 0.25
+DATABASE_PATIENCE_S: Final = 15.0
+"""A command such as `taske user create` may have the database for a moment."""
 
 Progress = Callable[[str], None]
 
@@ -76,7 +78,7 @@ class Instance:
         Raises InUse, StartRefused or Trouble if it cannot be started; everything is ended by then.
         """
         with self._signals_counted(), contextlib.suppress(_Stop):
-            self._place.claim()
+            self._place.claim(f"http://{self.settings.host}:{self.settings.port}")
             try:
                 self._start()
                 on_ready()
@@ -107,7 +109,7 @@ class Instance:
             assert self.settings.database_url is not None
             return self.settings.database_url
         self._progress("Starting PostgreSQL")
-        return self._postgres.start()
+        return self._postgres.start(patience_s=DATABASE_PATIENCE_S)
 
     def _spawn_runtime(self) -> None:
         self._progress("Starting Ray" if self._address == "local" else f"Joining the Ray cluster at {self._address}")

@@ -10,7 +10,7 @@ import pytest
 
 from taske_ray.errors import StartRefused
 from taske_ray.launcher import environment, ports, processes, sessions
-from taske_ray.launcher.data_dir import LONGEST_RUN_DIR, DataDir, InUse
+from taske_ray.launcher.data_dir import LONGEST_RUN_DIR, DataDir, Holder, InUse
 from taske_ray.settings import Settings
 
 
@@ -33,7 +33,7 @@ def sleeper():
 def test_claiming_closes_the_data_directory(tmp_path):
     """A new data directory and its run directory are for their owner alone."""
     place = DataDir(tmp_path / "data")
-    place.claim()
+    place.claim("http://127.0.0.1:1")
     assert stat.S_IMODE(place.path.stat().st_mode) == 0o700
     assert stat.S_IMODE(place.run_dir.stat().st_mode) == 0o700
     place.release()
@@ -42,17 +42,27 @@ def test_claiming_closes_the_data_directory(tmp_path):
 def test_a_second_claim_names_the_holder(tmp_path):
     """Who comes second is told which process holds the directory."""
     first = DataDir(tmp_path)
-    first.claim()
+    first.claim("http://127.0.0.1:1")
     with pytest.raises(InUse, match=str(os.getpid())):
-        DataDir(tmp_path).claim()
+        DataDir(tmp_path).claim("http://127.0.0.1:1")
     first.release()
+
+
+def test_names_its_holder_without_standing_in_the_way(tmp_path):
+    """Anybody may ask who runs a directory and where; asking neither takes nor refuses it."""
+    place = DataDir(tmp_path)
+    assert place.holder() is None
+    place.claim("http://127.0.0.1:1")
+    assert DataDir(tmp_path).holder() == Holder(os.getpid(), "http://127.0.0.1:1")
+    place.release()
+    assert place.holder() is None
 
 
 def test_releasing_leaves_no_lock(tmp_path):
     """After a release no lock file stays, and the next claim succeeds."""
     for _ in range(2):
         place = DataDir(tmp_path)
-        place.claim()
+        place.claim("http://127.0.0.1:1")
         place.release()
         assert not (tmp_path / "lock").exists()
 
@@ -62,7 +72,7 @@ def test_an_open_folder_with_other_files_is_refused(tmp_path):
     tmp_path.chmod(0o755)
     (tmp_path / "somebody's").touch()
     with pytest.raises(StartRefused, match="other files"):
-        DataDir(tmp_path).claim()
+        DataDir(tmp_path).claim("http://127.0.0.1:1")
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
