@@ -42,7 +42,7 @@ def test_anchors_and_merges() -> None:
         "? [a]\n: b",
         "a: &a [*a]",
         "a: &a "
-         "[x, x, x, x, x, x, x, x, x, x]"
+        "[x, x, x, x, x, x, x, x, x, x]"
         + "".join(
             f"\n{name}: &{name} [{', '.join(['*' + before] * 10)}]"
             for before, name in zip("abcdef", "bcdefg", strict=True)

@@ -30,6 +30,7 @@ Evaluate = Callable[[Expression, Scope], Any]
 _bad_in_url: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _url_safe: Final = "%/:=&?~#+!$,;'@()*[]"
 _plain_redirects: Final = 5
+_marks: Final = (MASK, "«", "»")  # written by us for people, so shown as they are
 
 
 @dataclass(slots=True)
@@ -153,7 +154,10 @@ def write(prepared: Prepared, way: Route, max_bytes: int) -> HttpRequest:
 def show(prepared: Prepared, way: Route) -> dict[str, Any]:
     """What people see of a request: secrets masked by their place, then by their value."""
     parts = prepared.shown
-    seen = {"method": parts.method, "url": parts.written_url(), "headers": parts.headers, "body": parts.body}
+    url = parts.written_url()
+    for mark in _marks if "%" in url else ():
+        url = url.replace(quote(mark), mark)
+    seen = {"method": parts.method, "url": url, "headers": parts.headers, "body": parts.body}
     shown: dict[str, Any] = way.redactor.json(seen)
     return shown
 

@@ -35,7 +35,7 @@ def converse(capability: Capability, context: CallContext) -> Conversation:
     talk = _Talk(capability.module, context, capability.id)
     try:
         return (yield from _converse(talk, capability))
-    except (TemplateError, Refusal) as error:
+    except (TemplateError, Refusal, RecursionError) as error:
         return talk.refused(error)
 
 
@@ -46,7 +46,7 @@ def connection_test(
     talk = _Talk(module, CallContext(params={}, now=now, connection=connection), module.id)
     try:
         return (yield from _test(talk, module))
-    except (TemplateError, Refusal) as error:
+    except (TemplateError, Refusal, RecursionError) as error:
         return talk.refused(error)
 
 
@@ -105,8 +105,10 @@ class _Talk:
         """A failure with the request that it answers."""
         return replace(failed, request=self.sent)
 
-    def refused(self, error: TemplateError | Refusal) -> Failed:
+    def refused(self, error: TemplateError | Refusal | RecursionError) -> Failed:
         """The engine's own refusal; `sent` says whether anything had left by then."""
+        if isinstance(error, RecursionError):
+            error = Refusal("template_limit", "a value is nested too deep")
         error_class = error.error_class if isinstance(error, Refusal) else ErrorClass.FATAL
         secrets = self._route.redactor.text if self._route is not None else str
         return Failed(error_class, error.code, secrets(error.message), sent=self.sent is not None, request=self.sent)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from taske_ray.core.capability.document.poll import CursorSpec
 from taske_ray.core.capability.exchange.context import CallContext, ConnectionValues
 from taske_ray.core.capability.exchange.conversation import converse
+from taske_ray.core.capability.exchange.recorded_deliveries import delivery_differences
 from taske_ray.core.capability.module import Capability
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Fetched, Succeeded, Unknown
@@ -29,7 +30,7 @@ def run_recorded_test(capability: Capability, test: Mapping[str, Any]) -> list[s
     if unknown or len(stated) != 1:
         return [f"unknown field: {name}" for name in unknown] or [f"exactly one of {', '.join(_results)} is needed"]
     if "deliveries" in test:
-        return ["deliveries are judged where deliveries are received"]
+        return delivery_differences(capability, test, test.get("now", _now))
     exchanges = list(test.get("exchanges", ()))
     try:
         context = _context(capability, test)

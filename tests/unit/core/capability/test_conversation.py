@@ -95,6 +95,22 @@ def test_answers_are_data(capability: Make, talk: Play) -> None:
     assert outcome.output == {"echo": "{{ conn.secret.token }}"}
 
 
+def test_a_bottomless_answer(capability: Make, talk: Play) -> None:
+    """An answer that is nested too deep to be worked on is refused, not an exception."""
+    one = capability(output={"type": "object"}, response={"output": {"b": "{{ response.body }}"}})
+    deep = HttpResponse(200, {"content-type": "application/json"}, b"[" * 900 + b"]" * 900)
+    found = talk(one, deep, params={"name": "x"}, connection={"token": "s3cret"})
+    assert isinstance(found.outcome, (Succeeded, Failed))
+    nested: Any = "x"
+    for _ in range(3000):
+        nested = [nested]
+    one = capability(request={"method": "POST", "path": "/", "body": "{{ params.note }}"})
+    conversation = converse(one, CallContext({"name": "x", "note": nested}, "2026-01-10T00:00:00Z"))
+    with pytest.raises(StopIteration) as stop:
+        next(conversation)
+    assert (stop.value.value.error_class, stop.value.value.sent) == (ErrorClass.FATAL, False)
+
+
 def test_a_capability_without_requests(capability: Make, talk: Play) -> None:
     """What runs inside the service has no conversation."""
     one = capability(execution="internal", executor="smtp", request=None)

@@ -27,7 +27,7 @@ def test_a_plan_shows_the_first_request(capability: Make) -> None:
     )
     assert plan_request(one, CallContext({"name": "bread"}, _now)) == {
         "method": "POST",
-        "url": "https://api.shop.example/v1/items?x=%C2%ABpre.grid.x%C2%BB",
+        "url": "https://api.shop.example/v1/items?x=«pre.grid.x»",
         "headers": {"authorization": MASK},
         "body": {"n": "bread"},
         "encoding": "auto",

@@ -99,3 +99,33 @@ def test_a_poll_case(capability: Make) -> None:
     }
     assert run_recorded_test(one, case) == []
     assert len(run_recorded_test(one, {**case, "emits": [], "cursor_after": 6})) == 2
+
+
+def test_recorded_deliveries(capability: Make) -> None:
+    """Deliveries of a webhook trigger are judged, mapped and compared; what differs is named by its number."""
+    one = capability(
+        kind="trigger",
+        request=None,
+        params=None,
+        webhook={
+            "mode": "manual",
+            "verify": [{"type": "token", "value": "{{ req.headers['x-token'] }}", "secret": "{{ conn.secret.token }}"}],
+            "handshake": [{"when": "req.body.ping", "respond": {"status": 200, "body": "{{ req.body.ping }}"}}],
+            "filter": "req.body.on",
+            "output": {"n": "{{ req.body.n }}"},
+            "dedupe_key": "{{ req.body.n }}",
+        },
+    )
+    headers = {"X-Token": "t"}
+    deliveries = [
+        {"headers": headers, "body": {"on": True, "n": 7}, "result": "accepted", "output": {"n": 7}, "dedupe_key": "7"},
+        {"headers": headers, "body": {"on": False}, "result": "filtered"},
+        {"headers": headers, "body": {"ping": "p"}, "result": "handshake", "respond": {"status": 200, "body": "p"}},
+        {"headers": {"X-Token": "u"}, "body": {"on": True}, "result": "rejected"},
+    ]
+    test = {"name": "all four", "secret": {"token": "t"}, "deliveries": deliveries}
+    assert run_recorded_test(one, test) == []
+    wrong = {**deliveries[0], "output": {"n": 8}}
+    assert run_recorded_test(one, {**test, "deliveries": [wrong]}) == [
+        'delivery 1: output is {"n": 7}, recorded {"n": 8}'
+    ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from taske_ray.core.redaction import MASK, Redactor
+from taske_ray.core.redaction import MASK, Redactor, mask_patterns
 
 _secret = 'p/4"s w+é'
 
@@ -70,3 +70,20 @@ def test_keys_line_by_line() -> None:
     """Each line of a PEM key is a secret of its own."""
     key = "-----BEGIN KEY-----\nMIIBAAAA\nMIICBBBB\n-----END KEY-----\n"
     assert Redactor([key]).text("unexpected MIICBBBB") == f"unexpected {MASK}"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIx.c2ln ended", f"token {MASK} ended"),
+        ("Authorization: Bearer abcdefgh12345", f"Authorization: Bearer {MASK}"),
+        ("key sk_live_abcdefgh1234 is bad", f"key {MASK} is bad"),
+        ("key xoxb-12345678-abcdefgh", f"key {MASK}"),
+        ("-----BEGIN RSA KEY-----\nabc\n-----END RSA KEY----- x", f"{MASK} x"),
+        ("see https://ali:pw@api.example/x", f"see https://{MASK}@api.example/x"),
+        ("the bearer of news, sk_short and me@example.com", "the bearer of news, sk_short and me@example.com"),
+    ],
+)
+def test_what_looks_like_a_secret(text: str, masked: str) -> None:
+    """Texts that leave our hands are masked by looks too, and ordinary words stay."""
+    assert mask_patterns(text) == masked
