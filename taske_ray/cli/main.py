@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(up.up)
+app.command()(up.status)
 app.command()(accounts.login)
 app.add_typer(accounts.users, name="user")
 app.add_typer(tasks.app, name="task")
