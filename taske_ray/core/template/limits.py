@@ -44,9 +44,9 @@ class Work:
 
     def charge(self, units: int) -> None:
         """Spend units; TemplateError `template_limit` when none are left."""
-        self.left -= units
-        if self.left < 0:
+        if units > self.left:
             raise over_limit("The template does too much work")
+        self.left -= units
 
     def charge_deep(self, value: Any, factor: int = 1) -> None:
         """Spend what it costs to read a whole value, `factor` times; refuses more than 1 MiB of text in it.
@@ -56,7 +56,7 @@ class Work:
         if type(value) is str:
             self.charge(len(value) * factor)
             return
-        text, before = 0, self.left
+        text = 0
         waiting = [value]
         while waiting:
             part = waiting.pop()
@@ -71,7 +71,6 @@ class Work:
                 self.charge(len(part) * factor)
                 waiting.extend(part)
             if text > longest_text or text * factor > self.left:
-                self.left = min(before, self.left)
                 raise over_limit("A value is longer than 1 MiB of text, or there is too much of it")
         self.charge(text * factor)
 

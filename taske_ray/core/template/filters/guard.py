@@ -49,7 +49,10 @@ class Filter:
         object.__setattr__(self, "signature", inspect.signature(self.function))
 
     def accepts(self, positional: int, names: list[str]) -> bool:
-        """Whether the function can be called with that many arguments and these names."""
+        """Whether the function can be called with that many arguments and these names (its keyword-only ones)."""
+        known = {name for name, kind in self.signature.parameters.items() if kind.kind is kind.KEYWORD_ONLY}
+        if not known.issuperset(names):
+            return False
         try:
             self.signature.bind(None, None, *[None] * positional, **dict.fromkeys(names))
         except TypeError:

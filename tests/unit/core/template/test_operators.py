@@ -1,5 +1,8 @@
 """Operators in values (format 2.5), error pointers, and masking (2.7)."""
 
+import copy
+import pickle
+
 import pytest
 
 from taske_ray.core.template import OMIT, compile_text, compile_value
@@ -49,6 +52,8 @@ def test_a_whole_that_is_omitted(engine):
     """`$omit` at the top is the sentinel, which is one of its kind."""
     assert engine.value({"$omit": True}) is OMIT
     assert engine.value({"$if": "gone", "then": 1}) is OMIT
+    assert copy.deepcopy(OMIT) is OMIT
+    assert pickle.loads(pickle.dumps(OMIT)) is OMIT
 
 
 @pytest.mark.parametrize(
