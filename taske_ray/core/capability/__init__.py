@@ -8,7 +8,6 @@ conversation = converse(capability, CallContext(params=params, now=..., connecti
 
 from taske_ray.core.capability.document.auth import AuthScheme
 from taske_ray.core.capability.document.hosts import host_of, is_allowed, is_host_pattern, origin_of
-from taske_ray.core.capability.document.literals import label_of
 from taske_ray.core.capability.document.parse import parse_module
 from taske_ray.core.capability.document.policy import IdempotencyClass, RateHeaders, RateLimit
 from taske_ray.core.capability.document.poll import CursorSpec, PollSpec
@@ -40,7 +39,6 @@ __all__ = [
     "idempotency_class",
     "is_allowed",
     "is_host_pattern",
-    "label_of",
     "learned_wait",
     "origin_of",
     "parse_module",

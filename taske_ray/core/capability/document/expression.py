@@ -6,7 +6,7 @@ from typing import Any
 
 from taske_ray.core.capability.document.names import SECRET_ROOTS, Names, check_names, reads_secret
 from taske_ray.core.capability.document.place import Place, Reader
-from taske_ray.core.template import OMIT, Template, compile_condition, compile_text, compile_value
+from taske_ray.core.template import OMIT, Template, compile_condition, compile_value
 from taske_ray.errors import TemplateError
 
 
@@ -114,11 +114,6 @@ def values(names: Names) -> Reader[dict[str, Expression]]:
 def constant(value: Any, pointer: str = "") -> Expression:
     """An expression that is always `value`, which holds no template."""
     return Expression(compile_value(value), pointer)
-
-
-def built_in(text: str, pointer: str) -> Expression:
-    """A template of ours that stands for a field left out."""
-    return Expression(compile_text(text), pointer)
 
 
 def _refused(place: Place, error: TemplateError) -> Expression:

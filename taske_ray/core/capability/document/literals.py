@@ -1,7 +1,6 @@
 """Readers of what is no template: texts, numbers, words, durations, addresses, labels."""
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,10 +140,3 @@ def table(place: Place) -> dict[str, Any]:
     """Any object, kept as data."""
     place.members()
     return place.value if isinstance(place.value, dict) else {}
-
-
-def label_of(label: str | Mapping[str, str], locale: str = "en") -> str:
-    """A label in a language; English, or whatever there is, where that one is missing."""
-    if isinstance(label, str):
-        return label
-    return label.get(locale) or label.get("en") or next(iter(label.values()), "")

@@ -64,7 +64,7 @@ def _module(fields: Fields, doc: dict[str, Any]) -> Module:
         base_url=fields.read_optional("base_url", template(names)),
         allowed_hosts=(),
         auth=auth,
-        defaults=fields.read("defaults", defaults(names.private()), Defaults()),
+        defaults=fields.read("defaults", defaults(names), Defaults()),
         policies=policies(fields, names, {}),
         app_webhook=fields.read_optional("app_webhook", app_webhook),
         capabilities={},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
-from taske_ray.core.capability.document.expression import Expression, built_in, condition, constant, number, template
+from taske_ray.core.capability.document.expression import Expression, condition, constant, number, template
 from taske_ray.core.capability.document.literals import duration, integer, one_of, text
 from taske_ray.core.capability.document.names import Names, run_names
 from taske_ray.core.capability.document.place import Fields, Place, Reader
@@ -14,7 +14,6 @@ IdempotencyClass = Literal["safe", "keyed", "ask"]
 _error_classes: Final = (
     "rate_limited auth_expired auth_revoked permission not_found conflict invalid transient fatal ignore"
 )
-_key_text: Final = "{{ run.id }}:{{ run.step }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +148,3 @@ def _header(place: Place) -> str | None:
 def default_idempotency(method: str | None) -> IdempotencySpec:
     """What holds for a capability that says nothing: reading is safe, anything else must be asked about."""
     return IdempotencySpec(cls=constant("safe" if method in ("GET", "HEAD") else "ask"))
-
-
-def default_key() -> Expression:
-    """The key of a step: the same for all its attempts."""
-    return built_in(_key_text, "/idempotency/key")

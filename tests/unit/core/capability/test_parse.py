@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taske_ray.core.capability import canonical_hash, label_of, parse_module
+from taske_ray.core.capability import canonical_hash, parse_module
 from taske_ray.errors import Invalid
 
 Errors = Callable[[Any], set[tuple[str, str]]]
@@ -24,7 +24,7 @@ def _put(document: dict[str, Any], pointer: str, value: Any) -> None:
 def test_a_valid_document_is_read_whole(document: dict[str, Any]) -> None:
     """A minimal module has its labels, its schemes, its capability, and the host of its base URL."""
     module = parse_module(document)
-    assert (module.id, label_of(module.name, "ko"), label_of(module.name, "fr")) == ("shop", "가게", "Shop")
+    assert (module.id, module.name) == ("shop", {"en": "Shop", "ko": "가게"})
     assert list(module.auth) == ["none", "token"]
     assert [host.evaluate({}) for host in module.allowed_hosts] == ["api.shop.example"]
     capability = module.capabilities["shop.item.create"]
@@ -86,6 +86,7 @@ def test_what_is_no_object_is_no_document(errors_of: Errors, doc: Any) -> None:
         ("/auth/1/fields", {"type": "strnig"}, "/auth/1/fields/type", "bad_schema"),
         ("/auth/1/label", "{{ conn.secret.token }}", "/auth/1/label", "secret_not_allowed"),
         ("/defaults", {"headers": {"Host": "x"}}, "/defaults/headers/Host", "reserved_header"),
+        ("/defaults", {"headers": {"K": "{{ conn.secret.token }}"}}, "/defaults/headers", "secret_not_allowed"),
         ("/rate_limits", [{"scope": "module", "limit": 0, "per": "PT1S"}], "/rate_limits/0/limit", "out_of_range"),
         ("/rate_limits", [{"scope": "module", "limit": 1, "per": "P1M"}], "/rate_limits/0/per", "bad_duration"),
         ("/rate_limits", [{"scope": "param:x", "limit": 1, "per": "PT1S"}], "/rate_limits/0/scope", "unknown_ref"),
