@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from taske_ray.schemas.problems import Problem
+from taske_ray.schemas.tasks import TaskSpec
 
 _statuses = {
     "401": "Nobody we know: send a valid access token or API key.",
@@ -36,7 +37,7 @@ def merged(apps: Mapping[str, FastAPI], *, version: str, url: str) -> dict[str, 
         schemas |= document.get("components", {}).get("schemas", {})
         for path, operations in document["paths"].items():
             paths[prefix + path] = {name: _completed(operation) for name, operation in operations.items()}
-    schemas |= _problem_schemas()
+    schemas = _own_schemas() | schemas
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return {
@@ -69,7 +70,11 @@ def _problem(status: str) -> dict[str, Any]:
     return {"description": _statuses[status], "content": {"application/problem+json": {"schema": schema}}}
 
 
-def _problem_schemas() -> dict[str, Any]:
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
-    parts: dict[str, Any] = schema.pop("$defs", {})
-    return parts | {"Problem": schema}
+def _own_schemas() -> dict[str, Any]:
+    """Models that routes name without using: what a task's text looks like, and problems."""
+    found: dict[str, Any] = {}
+    for model in (Problem, TaskSpec):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        found |= schema.pop("$defs", {})
+        found[model.__name__] = schema
+    return found

@@ -110,7 +110,9 @@ def unexpected(*, instance: str, request_id: str) -> Response:
     )
 
 
-def refusal(status: int, request: Request, headers: Mapping[str, str] | None = None) -> Response:
+def refusal(
+    status: int, request: Request, headers: Mapping[str, str] | None = None, *, instance: str | None = None
+) -> Response:
     """What the router says no to: no such path, no such method."""
     code, title = _refusals.get(status, ("refused", "The request was refused."))
     return problem(
@@ -118,7 +120,7 @@ def refusal(status: int, request: Request, headers: Mapping[str, str] | None = N
         code=code,
         title=title,
         detail=title,
-        instance=request.scope["path"],
+        instance=instance or request.scope["path"],
         request_id=request_id_of(request),
         headers=headers,
     )

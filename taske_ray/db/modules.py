@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import func, text, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -52,11 +53,8 @@ async def module_heads(tx: AsyncSession, module: str | None = None) -> list[Modu
 
 async def capability_heads(tx: AsyncSession, module: str | None = None) -> list[CapabilityHead]:
     """The newest version of every capability, or of one module's; retired ones too."""
-    query = (
-        select(Capability)
-        .distinct(col(Capability.capability))
-        .order_by(col(Capability.capability), col(Capability.version).desc())
-    )
+    newest = distinct_on(col(Capability.capability))
+    query = select(Capability).ext(newest).order_by(col(Capability.capability), col(Capability.version).desc())
     if module is not None:
         query = query.where(Capability.module == module)
     return [

@@ -39,3 +39,7 @@ Instant = Annotated[datetime, Field(strict=False), AfterValidator(_aware)]
 
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 """A name that people give."""
+
+
+class Empty(Input):
+    """A body that says nothing; it may be left out."""

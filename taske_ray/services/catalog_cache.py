@@ -39,6 +39,7 @@ class Catalog:
 
     modules: dict[str, Current] = field(default_factory=dict)
     capabilities: dict[str, CapabilityHead] = field(default_factory=dict)
+    retired: dict[str, ModuleHead] = field(default_factory=dict)
 
     def capability(self, name: str) -> Capability | None:
         """The current capability of this id, or None."""
@@ -92,10 +93,17 @@ class CapabilityCache:
             self._moves[move] = await self._furthest(capability, version, newest)
         return self._moves[move]
 
-    async def enabled(self, module: str) -> bool:
-        """Whether steps of this module may start now: the off switch of its current version."""
-        current = (await self.catalog()).modules.get(module)
-        return current is None or current.module.enabled
+    async def module(self, module_id: str) -> Module:
+        """The newest version of a module, with its off switch; a retired one too. Raises NotFound, Unavailable."""
+        catalog = await self.catalog()
+        current = catalog.modules.get(module_id)
+        if current is not None:
+            return current.module
+        head = catalog.retired.get(module_id)
+        if head is None:
+            raise NotFound(f"There is no module {module_id}")
+        place = (module_id, head.version)
+        return (await self._load([place]))[place]
 
     async def catalog(self) -> Catalog:
         """Everything current; with the database away, what was current when it was last seen. Raises Unavailable."""
@@ -121,12 +129,14 @@ class CapabilityCache:
 
     async def _read(self) -> Catalog:
         async with self._database.transaction() as tx:
-            heads = [head for head in await modules.module_heads(tx) if not head.retired]
+            everything = await modules.module_heads(tx)
             capabilities = [head for head in await modules.capability_heads(tx) if not head.retired]
+        heads = [head for head in everything if not head.retired]
         parsed = await self._load([(head.module, head.version) for head in heads])
         return Catalog(
             {head.module: Current(head, parsed[head.module, head.version]) for head in heads},
             {head.capability: head for head in capabilities},
+            {head.module: head for head in everything if head.retired},
         )
 
     async def _load(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], Module]:

@@ -28,7 +28,7 @@ class Sealer:
 
     async def seal(self, plaintext: bytes, *, owner: UUID | None, purpose: Purpose, place: Place) -> tuple[UUID, bytes]:
         """(id of the data key, stored form) of a value that will stand at `place`; `owner` None is the instance."""
-        key = await self._key_for(owner, purpose)
+        key = await self.key_for(owner, purpose)
         return key.id, seal(key, place, plaintext)
 
     async def open(self, stored: bytes, place: Place) -> bytes:
@@ -47,7 +47,8 @@ class Sealer:
         """The plaintext of a value whose wrapped data key was read beside it. Raises VaultError."""
         return open_sealed(self._by_id.get(wrapped.id) or self._unwrap(wrapped), place, stored)
 
-    async def _key_for(self, owner: UUID | None, purpose: Purpose) -> DataKey:
+    async def key_for(self, owner: UUID | None, purpose: Purpose) -> DataKey:
+        """The data key that seals new values of a user, or of the instance; made at first use. Raises VaultError."""
         found = self._newest.get((owner, purpose))
         if found is not None:
             return found

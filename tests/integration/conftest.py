@@ -19,3 +19,63 @@ async def fresh_database(fresh_database_url):
     opened = await Database(fresh_database_url, row_connections=8, hot_connections=4).open()
     yield opened
     await opened.close()
+
+
+class FakeHosts:
+    """Run hosts that take nothing: every run is queued, every nudge is written down."""
+
+    def __init__(self):
+        self.nudges = []
+
+    def pick(self, key):
+        return None
+
+    def assigned(self, run):
+        self.nudges.append(("assigned", run))
+
+    def queued(self):
+        self.nudges.append(("queued", None))
+
+    def cancelled(self, owner, run_id):
+        self.nudges.append(("cancelled", run_id))
+
+
+class FakeWatchers:
+    """A supervisor that counts its nudges."""
+
+    def __init__(self):
+        self.nudges = 0
+
+    def changed(self):
+        self.nudges += 1
+
+
+class FakeCalls:
+    """Integration clients that answer what a test puts in `outcomes`, and write down what they were asked."""
+
+    def __init__(self):
+        self.outcomes = []
+        self.asked = []
+
+    async def perform(self, call):
+        self.asked.append(call)
+        return self.outcomes.pop(0)
+
+    async def test_connection(self, user_id, connection_id):
+        self.asked.append((user_id, connection_id))
+        return self.outcomes.pop(0)
+
+
+@pytest.fixture
+def hosts():
+    return FakeHosts()
+
+
+@pytest.fixture
+def watchers():
+    return FakeWatchers()
+
+
+@pytest.fixture
+def calls():
+    return FakeCalls()

@@ -1,0 +1,102 @@
+"""`/hooks/{token}`: plain ASGI, because every webhook passes here. Size, token, signature, commit, answer."""
+
+import re
+from collections import Counter
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from deployments.shared.bodies import read_body
+from deployments.shared.front import Front, protecting_headers
+from deployments.shared.problems import problem_of, refusal, request_id_of
+from taske_ray.clock import Clock
+from taske_ray.core.times import format_time
+from taske_ray.core.webhook import Delivery
+from taske_ray.errors import Invalid, NotFound, TaskeError
+from taske_ray.services.deliveries import Deliveries, Received
+
+_token = re.compile(r"/([A-Za-z0-9_-]{22,100})")
+_most_parameters = 1000
+_path = "/hooks/…"  # a token is a secret: no answer repeats it
+
+
+class HooksApp:
+    """Accepts deliveries over HTTP."""
+
+    def __init__(self, deliveries: Deliveries, clock: Clock) -> None:
+        self._deliveries = deliveries
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one delivery."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except TaskeError as error:
+            response = problem_of(error, instance=_path, request_id=request_id_of(request))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        scope = request.scope
+        found = _token.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
+        if request.method != "POST":
+            return refusal(405, request, {"Allow": "POST"}, instance=_path)
+        if found is None:
+            raise NotFound
+        body = await read_body(request)
+        return _response(await self._deliveries.accept(found[1], self._delivery(scope, body)))
+
+    def _delivery(self, scope: Scope, body: bytes) -> Delivery:
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        counts = Counter(name for name, _ in pairs)
+        return Delivery(
+            method="POST",
+            path="/hooks",
+            body=body,
+            received_at=format_time(self._clock.now()),
+            headers=dict(pairs),
+            query=_query(scope["query_string"]),
+            repeated=frozenset(name for name, count in counts.items() if count > 1),
+        )
+
+
+def create_app(deliveries: Deliveries, *, clock: Clock, url: str) -> ASGIApp:
+    """The app, to be served under `/hooks`."""
+    return Front(HooksApp(deliveries, clock), protecting_headers(https=url.startswith("https:"), personal=True))
+
+
+def _query(raw: bytes) -> dict[str, str | list[str]]:
+    """Parameters by name; one that comes more than once is a list."""
+    if not raw:
+        return {}
+    found: dict[str, str | list[str]] = {}
+    try:
+        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=_most_parameters)
+    except ValueError:
+        raise Invalid(f"More than {_most_parameters} query parameters") from None
+    for name, value in pairs:
+        before = found.get(name)
+        found[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+    return found
+
+
+def _response(received: Received) -> Response:
+    headers = received.headers or {}
+    if isinstance(received.body, str):
+        return Response(received.body, received.status, headers, media_type="text/plain")
+    body = b"" if received.body is None and headers else orjson.dumps(received.body)
+    return Response(body, received.status, headers, media_type="application/json")
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

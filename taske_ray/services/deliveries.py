@@ -1,0 +1,229 @@
+"""Incoming webhooks: token, signature, one transaction, and only then an answer (durability, 9). The hot path.
+
+Definitions of hooks are kept in memory; the fire statement checks again that the trigger is still there, enabled and
+of the version that the delivery was verified against. Whatever is refused on a remembered definition is judged once
+more on a fresh one.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from taske_ray.clock import Clock, new_id
+from taske_ray.core.capability import parse_verify
+from taske_ray.core.ids import format_id
+from taske_ray.core.webhook import (
+    Accepted,
+    Answer,
+    Delivery,
+    Event,
+    Filtered,
+    Handshake,
+    Reception,
+    Rejected,
+    receive,
+    reception,
+)
+from taske_ray.db.database import Database
+from taske_ray.db.fires import Fire, Fired, FireStore, Skip
+from taske_ray.db.history import History, StoredRun
+from taske_ray.db.tasks import find_hook
+from taske_ray.errors import Invalid, NotFound, TooManyRequests, Unauthenticated
+from taske_ray.security.tokens import digest
+from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.firing import Firing
+from taske_ray.services.hooks import open_hook
+from taske_ray.services.sealing import Sealer
+
+_kept = 10_000
+_patience_s = 25.0
+_first_look_s = 0.02
+_longest_look_s = 0.5
+_finished = frozenset({"succeeded", "failed", "cancelled", "needs_attention"})
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook trigger, ready to judge deliveries."""
+
+    trigger_id: UUID
+    user_id: UUID
+    task_id: UUID
+    version: int
+    enabled: bool
+    rules: Reception
+    responds_with_result: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a delivery: the answer to give."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] | None = None
+
+
+class Deliveries:
+    """Accepts deliveries."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        store: FireStore,
+        firing: Firing,
+        cache: CapabilityCache,
+        sealer: Sealer,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._history = History(database)
+        self._store = store
+        self._firing = firing
+        self._cache = cache
+        self._sealer = sealer
+        self._clock = clock
+        self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
+
+    async def accept(self, token: str, delivery: Delivery) -> Received:
+        """Record what was delivered; returns after the commit.
+
+        Raises NotFound (no such hook, or disabled), Unauthenticated (signature), Invalid, TooManyRequests, Unavailable.
+        """
+        key, now = digest(token), self._clock.now()
+        hook = self._hooks.get(key)
+        if hook is not None:
+            found = receive(delivery, hook.rules, now)
+            if isinstance(found, Accepted):
+                received = await self._record(hook, found)
+                if received is not None:
+                    return received
+        hook = await self._load(key)
+        return await self._judge(hook, delivery, now)
+
+    async def _judge(self, hook: Hook, delivery: Delivery, now: datetime) -> Received:
+        found = receive(delivery, hook.rules, now)
+        match found:
+            case Accepted():
+                received = await self._record(hook, found)
+                if received is None:
+                    raise NotFound
+                return received
+            case Handshake(answer):
+                await self._skip(hook, "handshake")
+                return _answered(answer)
+            case Filtered():
+                await self._skip(hook, "filtered")
+                return Received(202, {"run_id": None})
+            case Rejected(reason, code, message):
+                await self._skip(hook, reason, {"code": code, "message": message})
+                if reason == "invalid_signature":
+                    raise Unauthenticated("The signature is missing or wrong", code=code)
+                raise Invalid(message, code=code)
+
+    async def _record(self, hook: Hook, accepted: Accepted) -> Received | None:
+        """Fire every event of a delivery; None when the trigger is gone, disabled or another version."""
+        if len(accepted.events) == 1:
+            fired = [await self._firing.record(_fire(hook, accepted.events[0]))]
+        else:
+            fired = await asyncio.gather(*(self._firing.record(_fire(hook, event)) for event in accepted.events))
+        statuses = {one.status for one in fired}
+        if "gone" in statuses:
+            return None
+        if "full" in statuses:
+            raise TooManyRequests("Too many runs of this hook's owner are waiting", retry_after_s=5, code="queue_full")
+        duplicates = sum(one.status == "duplicate" for one in fired)
+        if duplicates:
+            await self._skip(hook, "duplicate", {"run_id": format_id("run", fired[0].run_id)}, duplicates)
+        if hook.responds_with_result:
+            return await self._result(hook, fired[0])
+        return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(fired))
+
+    async def _load(self, key: bytes) -> Hook:
+        """The hook as it is now; only enabled ones are remembered. Raises NotFound."""
+        self._hooks.pop(key, None)
+        row = await find_hook(self._database, digest=key)
+        if row is None:
+            raise NotFound
+        if not row["enabled"]:
+            await self._store.skip(Skip(row["trigger_id"], "disabled"))
+            raise NotFound
+        hook = await self._build(row)
+        self._hooks[key] = hook
+        if len(self._hooks) > _kept:
+            self._hooks.popitem(last=False)
+        return hook
+
+    async def _build(self, row: dict[str, Any]) -> Hook:
+        capability = await self._cache.pinned(row["capability"], row["capability_version"])
+        params, opened = row["spec"], open_hook(self._sealer, row)
+        verify = None
+        if params.get("verify"):
+            secret = {"secret": opened["secret"]} if "secret" in opened else {}
+            verify = [parse_verify({**params["verify"], **secret})]
+        scope = {"params": capability.params.scope(params), "conn": {"config": {}, "secret": {}}}
+        rules = reception(
+            capability.webhook or {}, verify=verify, dedupe_header=params.get("dedupe_header"), scope=scope
+        )
+        return Hook(
+            trigger_id=row["trigger_id"],
+            user_id=row["user_id"],
+            task_id=row["task_id"],
+            version=row["version"],
+            enabled=row["enabled"],
+            rules=rules,
+            responds_with_result=params.get("respond") == "result",
+        )
+
+    async def _skip(self, hook: Hook, reason: str, sample: Any = None, count: int = 1) -> None:
+        await self._store.skip(Skip(hook.trigger_id, reason, count, sample))
+
+    async def _result(self, hook: Hook, fired: Fired) -> Received:
+        """The last output of a run, when it is there in time; a lost waiter loses nothing."""
+        run = await self._finished_run(hook, fired.run_id)
+        run_id = format_id("run", fired.run_id)
+        if run is None or run.status == "needs_attention":
+            return Received(202, {"run_id": run_id})
+        if run.status != "succeeded":
+            return Received(502, {"run_id": run_id, "status": run.status, "error": run.error})
+        steps = await self._history.steps(owner=hook.user_id, run_id=run.id)
+        outputs = [step.output for step in steps if step.status == "succeeded"]
+        return Received(200, outputs[-1] if outputs else None)
+
+    async def _finished_run(self, hook: Hook, run_id: UUID) -> StoredRun | None:
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + _patience_s, _first_look_s
+        while loop.time() < until:
+            run = await self._history.get(owner=hook.user_id, run_id=run_id)
+            if run is not None and run.status in _finished:
+                return run
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _longest_look_s)
+        return None
+
+
+def _fire(hook: Hook, event: Event) -> Fire:
+    run_id = new_id()
+    return Fire(
+        trigger_id=hook.trigger_id,
+        user_id=hook.user_id,
+        task_id=hook.task_id,
+        task_version=hook.version,
+        fire_key=event.key or str(run_id),
+        run_id=run_id,
+        input=event.output,
+        trigger_version=hook.version,
+    )
+
+
+def _run_ids(fired: list[Fired]) -> dict[str, Any]:
+    ids = [format_id("run", one.run_id) for one in fired]
+    return {"run_id": ids[0]} if len(ids) == 1 else {"run_id": ids[0], "run_ids": ids}
+
+
+def _answered(answer: Answer) -> Received:
+    return Received(answer.status, answer.body, dict(answer.headers))

@@ -1,0 +1,38 @@
+"""Turning an event into a run: commit, then nudge. The one way for services to do it."""
+
+from dataclasses import replace
+
+from taske_ray.core.ids import format_id
+from taske_ray.db.fires import Fire, Fired, FireStore
+from taske_ray.errors import NotFound, TooManyRequests
+from taske_ray.services.ports import RunHosts
+
+
+class Firing:
+    """Fires, and tells the host that should take the run."""
+
+    def __init__(self, store: FireStore, hosts: RunHosts) -> None:
+        self._store = store
+        self._hosts = hosts
+
+    async def record(self, fire: Fire, *, claimed: bool = False) -> Fired:
+        """Commit an event and its run, nudge, and answer what became of it. Raises Unavailable.
+
+        `claimed`: the run has recorded steps already, so a host must claim it and read them.
+        """
+        host = None if claimed else self._hosts.pick(fire.run_id.bytes)
+        fired = await self._store.fire(replace(fire, host=host))
+        if fired.assigned is not None:
+            self._hosts.assigned(fired.assigned)
+        elif fired.status == "created":
+            self._hosts.queued()
+        return fired
+
+    async def fire(self, fire: Fire, *, claimed: bool = False) -> str:
+        """The wire id of the run that this event became, now or before. Raises NotFound, TooManyRequests."""
+        fired = await self.record(fire, claimed=claimed)
+        if fired.status == "gone":
+            raise NotFound
+        if fired.status == "full":
+            raise TooManyRequests("Too many of your runs are waiting", retry_after_s=5, code="queue_full")
+        return format_id("run", fired.run_id)

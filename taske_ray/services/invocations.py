@@ -1,0 +1,104 @@
+"""Running one action now, for somebody who waits: no task, no run, the same client and the same rules."""
+
+from typing import Any
+from uuid import UUID
+
+from taske_ray.clock import Clock, new_id
+from taske_ray.core.call import Call
+from taske_ray.core.ids import parse_id
+from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
+from taske_ray.core.task import parse_capability
+from taske_ray.core.times import format_time
+from taske_ray.db.connections import known_connections
+from taske_ray.db.database import Database
+from taske_ray.errors import Conflict, FieldError, Invalid, NotFound, TaskeError, TooManyRequests, Unavailable
+from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.ports import Calls
+
+_not_by_hand = frozenset({"delay"})
+
+
+class Invocations:
+    """Invokes actions and lookups."""
+
+    def __init__(self, database: Database, *, cache: CapabilityCache, calls: Calls, clock: Clock) -> None:
+        self._database = database
+        self._cache = cache
+        self._calls = calls
+        self._clock = clock
+
+    async def invoke(self, capability: str, *, owner: UUID, connection: str | None, params: dict[str, Any]) -> Any:
+        """The action's output. Raises NotFound, Invalid, Conflict (the service said no), Unavailable (no answer)."""
+        name, version = await self._version(capability)
+        found = await self._cache.pinned(name, version)
+        if found.kind == "trigger" or found.executor in _not_by_hand:
+            raise Invalid(f"{name} cannot be invoked by hand", code="not_invocable")
+        now = format_time(self._clock.now())
+        try:
+            filled = found.params.fill(params, now=now)
+        except Invalid as error:
+            errors = [FieldError("/params" + one.pointer, one.code, one.message) for one in error.errors]
+            raise Invalid(error.message, errors=errors) from None
+        connection_id = await self._connection(connection, owner, found.module.id, found.auth_ids)
+        if connection_id is None and found.needs_connection:
+            raise Invalid.at("/connection", "connection_required", f"{name} needs a connection to {found.module.id}")
+        call_id = new_id().hex
+        call = Call(
+            id=call_id,
+            user_id=owner,
+            capability=name,
+            version=version,
+            params=filled,
+            now=now,
+            connection_id=connection_id,
+            run_id=f"invoke_{call_id}",
+            step="invoke",
+            idempotency_key=f"invoke_{call_id}",
+        )
+        return _output(await self._calls.perform(call))
+
+    async def _version(self, capability: str) -> tuple[str, int]:
+        try:
+            name, pin = parse_capability(capability)
+        except ValueError:
+            raise NotFound from None
+        version = pin or await self._cache.latest_version(name)
+        if version is None:
+            raise NotFound
+        return name, version
+
+    async def _connection(
+        self, connection: str | None, owner: UUID, module: str, auth_ids: tuple[str, ...]
+    ) -> UUID | None:
+        if connection is None:
+            return None
+        try:
+            wanted = parse_id("conn", connection)
+        except NotFound:
+            wanted = None
+        known = await known_connections(self._database, owner=owner, ids=[wanted] if wanted else [])
+        if wanted is None or wanted not in known:
+            raise Invalid.at("/connection", "unknown_connection", "You have no such connection")
+        if known[wanted][0] != module or known[wanted][1] not in auth_ids:
+            raise Invalid.at("/connection", "wrong_connection_module", f"This takes connections of {module} only")
+        return wanted
+
+
+def _output(outcome: Outcome) -> Any:
+    if isinstance(outcome, Succeeded):
+        return outcome.output
+    if isinstance(outcome, Failed):
+        raise _refusal(outcome)
+    if isinstance(outcome, Unknown):
+        raise Unavailable(outcome.message, code=outcome.code)
+    return [item.output for item in outcome.items]
+
+
+def _refusal(failure: Failed) -> TaskeError:
+    if failure.error_class is ErrorClass.RATE_LIMITED:
+        return TooManyRequests(failure.message, retry_after_s=max(1, round(failure.retry_after_s or 1)))
+    if failure.error_class is ErrorClass.TRANSIENT:
+        return Unavailable(failure.message, code=failure.code)
+    if failure.error_class is ErrorClass.INVALID:
+        return Invalid(failure.message, code=failure.code)
+    return Conflict(failure.message, code=failure.code)
