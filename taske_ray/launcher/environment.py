@@ -49,6 +49,9 @@ TUNING: Final = {
 SERVE: Final = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
 """The switches that every process which speaks to Serve must agree on."""
 
+FIRST_NODE_PORT: Final = 30_000
+"""Of the replicas on a cluster's nodes, which belong to one service."""
+
 _NOT_INHERITED: Final = ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_TOKEN", "RAY_NAMESPACE", "RAY_JOB_CONFIG_JSON")
 
 
@@ -73,16 +76,40 @@ def joined(settings: Settings, *, inherited: Mapping[str, str]) -> dict[str, str
 
 def front_door(*, run_dir: Path, ports: range, host: str, trusted: tuple[str, ...] = ()) -> dict[str, str]:
     """What makes Serve's HAProxy safe and keeps it apart from any other on the machine; installs the stand-in."""
-    stand_in = run_dir / "haproxy"
-    haproxy.install(stand_in)
+    haproxy.install(run_dir / "haproxy")
+    return {**_front_door(str(run_dir), ports, host), haproxy.TRUSTED_PROXIES: ",".join(trusted)} | {
+        # What uvicorn in the replicas believes: our HAProxy, and whoever HAProxy believes.
+        "FORWARDED_ALLOW_IPS": ",".join(("127.0.0.1", *trusted))
+    }
+
+
+def node_file() -> str:
+    """The environment file that every node of a cluster needs (`cluster.yaml`), for a shell to read.
+
+    The operator adds the database's address, the keys and the addresses of the private network.
+    """
+    values = {**TUNING, **_front_door("$HOME/.taske", range(FIRST_NODE_PORT, FIRST_NODE_PORT + 50), "0.0.0.0")}  # noqa: S104
+    ask = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": "$HOME/.ray/auth_token",
+        "TASKE_DATABASE_URL": "",
+        "TASKE_MASTER_KEY": "",
+        "TASKE_PUBLIC_URL": "",
+        "FORWARDED_ALLOW_IPS": "127.0.0.1",
+        haproxy.TRUSTED_PROXIES: "",
+    }
+    return "".join(f"{name}={value}\n" for name, value in (values | ask).items())
+
+
+def _front_door(run_dir: str, ports: range, host: str) -> dict[str, str]:
     return {
         **SERVE,
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(stand_in),
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(run_dir / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(run_dir / "a"),  # short: Ray puts its 56-digit node id into the path
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(run_dir),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(run_dir / "server-state"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(run_dir / "m"),
+        "RAY_SERVE_HAPROXY_BINARY_PATH": f"{run_dir}/haproxy",
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{run_dir}/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{run_dir}/a",  # short: Ray puts its 56-digit node id into the path
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": run_dir,
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{run_dir}/server-state",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{run_dir}/m",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports[0]),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports[1]),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[2]),
@@ -90,8 +117,6 @@ def front_door(*, run_dir: Path, ports: range, host: str, trusted: tuple[str, ..
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports[4]),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports[-1]),
         haproxy.BIND_HOST: host,
-        haproxy.TRUSTED_PROXIES: ",".join(trusted),
-        "FORWARDED_ALLOW_IPS": ",".join(("127.0.0.1", *trusted)),  # what uvicorn in the replicas believes
     }
 
 
@@ -113,3 +138,7 @@ def _token(run_dir: Path) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
     return path
+
+
+if __name__ == "__main__":
+    print(node_file(), end="")  # noqa: T201 - `python -m taske_ray.launcher.environment > taske.env`

@@ -66,4 +66,4 @@ if __name__ == "__main__":
     settings = Settings.from_env().with_options(
         data_dir=Path(options["data_dir"]), port=int(options["port"]), host=options.get("host", "127.0.0.1")
     )
-    raise SystemExit(run_instance(settings, plan="launcher_toy:PLAN"))
+    raise SystemExit(run_instance(settings, address=options.get("address"), plan="launcher_toy:PLAN"))
