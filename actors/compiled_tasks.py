@@ -7,12 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.core.capability import Capability
-from taske_ray.core.capability.params import ParamsSchema
 from taske_ray.core.retry import RetryPolicy
-from taske_ray.core.run import Action, Evaluated
+from taske_ray.core.run import Action
 from taske_ray.core.template import compile_condition, compile_value
 from taske_ray.db.runs import RunStore, TaskText
-from taske_ray.errors import Invalid, TemplateError
 from taske_ray.services.catalog_cache import CapabilityCache
 
 _kept = 2_000
@@ -25,24 +23,6 @@ class CompiledTask:
     name: str
     actions: tuple[Action, ...]
     capabilities: Mapping[int, Capability]
-
-
-@dataclass(frozen=True, slots=True)
-class FilledParams:
-    """An action's parameters: rendered, then completed with defaults and checked against the capability's schema."""
-
-    template: Evaluated
-    schema: ParamsSchema
-
-    def evaluate(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        """The complete parameters; raises TemplateError, with the pointer of the parameter that does not fit."""
-        try:
-            return self.schema.fill(self.template.evaluate(scope), now=scope["now"])
-        except TemplateError:
-            raise
-        except Invalid as invalid:
-            first = invalid.errors[0]
-            raise TemplateError("invalid_params", first.message, first.pointer) from None
 
 
 class CompiledTasks:
@@ -86,7 +66,8 @@ def _action(number: int, spec: Mapping[str, Any], capability: Capability, versio
         key=spec.get("key") or f"action{number}",
         capability=capability.id,
         version=version,
-        params=FilledParams(compile_value(spec.get("params") or {}, strict_value=True), capability.params),
+        params=compile_value(spec.get("params") or {}, strict_value=True),
+        fill=lambda params, now: capability.params.fill(params, now=now),
         condition=None if condition is None else compile_condition(condition),
         connection=spec.get("connection"),
         retry=RetryPolicy(**{name: retry[name] for name in ("max_attempts",) if name in retry}),

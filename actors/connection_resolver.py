@@ -1,6 +1,5 @@
 """From a connection's id to its secrets, for the IntegrationClient alone: read at every use, opened, never kept."""
 
-from collections.abc import Collection
 from uuid import UUID
 
 from taske_ray.core.capability import ConnectionValues, Module

@@ -72,7 +72,7 @@ class HostProcess:
                     await act()
                 except Unavailable as error:
                     _log.warning("%s: %s", act.__qualname__, error)
-                except Exception:
+                except Exception:  # noqa: BLE001 - logged, and the next round comes all the same
                     _log.exception("%s failed", act.__qualname__)
                 await self.clock.sleep(seconds())
 

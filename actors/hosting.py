@@ -114,7 +114,7 @@ class Hosting:
         except Unavailable as error:
             pause_s = self._pause_after(cell)
             _log.warning("a watcher waits %.0f s: %s", pause_s, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             pause_s = self._pause_after(cell)
             _log.exception("a watcher failed and is made afresh in %.0f s", pause_s)
         finally:
@@ -132,7 +132,7 @@ class Hosting:
             return
         try:
             cell.actor = await cell.make()
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             _log.exception("a watcher could not be made afresh; it is tried again")
             self._arm(actor_id, self._now_s() + self._pause_after(cell))
             return

@@ -1,8 +1,8 @@
-"""IntegrationClient: the pooled actor that makes calls, with its connections warm; the only process that opens credentials.
+"""IntegrationClient: the pooled actor that makes calls, its connections warm; only its process opens credentials.
 
-It takes calls in batches and answers in batches, each call as soon as it is done. Killed with calls in flight, it leaves
-outcomes that nobody can know; the hosts that wait learn of its death within a second and decide by policy. It also sends
-the mails of the outbox.
+It takes calls in batches and answers in batches, each call as soon as it is done. Killed with calls in flight, it
+leaves outcomes that nobody can know; the hosts that wait learn of its death within a second and decide by policy. It
+also sends the mails of the outbox.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import psutil
+from taske_ray.integrations.mail import Mail, send_mail
 
 from actors import cluster
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
@@ -25,7 +26,6 @@ from taske_ray.core.outcome import Outcome
 from taske_ray.db.mail_outbox import DueMail, MailOutbox
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.egress import EgressGuard
-from taske_ray.integrations.mail import Mail, send_mail
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
@@ -130,11 +130,11 @@ class IntegrationClient:
             sender=settings.mail_from,
         )
         try:
-            await send_mail(settings.smtp_url, message)
+            refused = await send_mail(settings.smtp_url, message)
         except Exception as error:  # noqa: BLE001 - whatever the server said, the mail is tried again
             _log.warning("a mail was not sent: %s", error)
             return str(error)[:500]
-        return None
+        return f"refused for {', '.join(refused)}" if refused else None
 
     async def _lost(self) -> None:
         """Declared dead: calls in flight end by themselves, and new ones carry leases of their own."""

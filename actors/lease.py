@@ -10,7 +10,6 @@ never too late. Heartbeats have a connection of their own, and the loop of the r
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +116,7 @@ class Lease:
 
 def boot_id() -> str:
     """This machine since its last boot: process ids mean something only within it."""
-    namespace = os.readlink("/proc/self/ns/pid")
+    namespace = Path("/proc/self/ns/pid").readlink()
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text(encoding='ascii').strip()} {namespace}"
 
 

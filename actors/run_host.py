@@ -1,7 +1,7 @@
 """RunHost: the process that holds live runs, thousands at a time, each with a task and a failure of its own.
 
-Runs come by a nudge from whoever fired them, by claiming what is queued and due, and by looking for what was given to this
-host and whose nudge was lost. Losing the process loses nothing: its lease ends and its runs are rescued.
+Runs come by a nudge from whoever fired them, by claiming what is queued and due, and by looking for what was given to
+this host and whose nudge was lost. Losing the process loses nothing: its lease ends and its runs are rescued.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ class RunHost:
         except Unavailable as error:
             _log.warning("a run stops here and goes back to the queue: %s", error)
             self._abandoned[run.run_id] = run.fence
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             _log.exception("a run failed inside the engine; it goes back to the queue")
             self._abandoned[run.run_id] = run.fence
         finally:

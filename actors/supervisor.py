@@ -4,8 +4,8 @@
     live     = what the watcher hosts say they watch    and in full, with the hosts asked again, every ten seconds
     plan     = core.reconcile.plan(desired, live)       pure; planning twice changes nothing
 
-It may forget everything: a new one reads both sides again. Two of them at once, after a partition, start watchers twice at
-worst, and an instant still fires once, because the trigger's row moves once.
+It may forget everything: a new one reads both sides again. Two of them at once, after a partition, start watchers twice
+at worst, and an instant still fires once, because the trigger's row moves once.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class TriggerSupervisor:
             await asyncio.sleep(_hosts_s)
             try:
                 await self._ensure_hosts()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and the next round comes all the same
                 _log.exception("the hosts could not be looked after; trying again")
 
     async def _ensure_hosts(self) -> None:
@@ -119,7 +119,7 @@ class TriggerSupervisor:
                 await self._reconcile()
             except Unavailable as error:
                 _log.warning("triggers are not reconciled: %s", error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and the next round comes all the same
                 _log.exception("reconciling failed; trying again")
                 whole_at = 0.0
             await self._pause()

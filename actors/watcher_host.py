@@ -1,7 +1,7 @@
 """WatcherHost: the process that holds watchers, one per enabled trigger, thousands at a time.
 
-It watches what the supervisor tells it to, and sweeps: a schedule that no watcher fired a second after its instant is fired
-by whichever host finds it first. Losing the process costs the time until the supervisor hands its triggers out again.
+It watches what the supervisor tells it to, and sweeps: a schedule that no watcher fired a second after its instant is
+fired by whichever host finds it first. Losing the process costs the time until its triggers are handed out again.
 """
 
 from collections.abc import Awaitable, Callable

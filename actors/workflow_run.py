@@ -9,11 +9,9 @@ capability's policy decides. A run that waits (retry, delay, limit) leaves memor
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
-
-import orjson
 
 from actors.compiled_tasks import CompiledTask
 from taske_ray.clock import new_id
@@ -22,7 +20,7 @@ from taske_ray.core.call import Call
 from taske_ray.core.capability import idempotency_class
 from taske_ray.core.delay import wake_at
 from taske_ray.core.ids import format_id, parse_id
-from taske_ray.core.outcome import ErrorClass, Failed, Fetched, Outcome, Succeeded, Unknown
+from taske_ray.core.outcome import Failed, Fetched, Outcome, Succeeded, Unknown
 from taske_ray.core.progress import Decision, NextCall
 from taske_ray.core.retry import IdempotencyClass
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, Step, StepStatus, parse_attempt
@@ -92,7 +90,7 @@ class WorkflowRun:
         )
 
     async def execute(self) -> RunStatus | None:
-        """Work until the run ends, sleeps, or is no longer ours (None). Raises Unavailable: then nothing more is done."""
+        """Work until the run ends, sleeps, or is no longer ours (None). Raises Unavailable when it cannot be saved."""
         decision = brain.start(self._task.actions, self._progress, self._classify, self._trust.now())
         mails: tuple[MailWritten, ...] = ()
         while True:
@@ -120,7 +118,8 @@ class WorkflowRun:
             return self._after(call, None, Succeeded({"mail_id": format_id("mail", mail.id), "queued": True})), (mail,)
         attempt = Attempt(call.attempt, AttemptStatus.DISPATCHED, now)
         outcome = await self._integrations.perform(self._call(call, now))
-        return self._after(call, attempt, _storable(outcome)), ()
+        assert not isinstance(outcome, Fetched)  # that is what polls get
+        return self._after(call, attempt, outcome), ()
 
     def _after(self, call: NextCall, attempt: Attempt | None, outcome: Succeeded | Failed | Unknown) -> Decision:
         return brain.after(
@@ -189,7 +188,7 @@ class WorkflowRun:
 
     def _written(self, step: Step) -> StepWritten:
         known = self._progress.steps.get(step.number)
-        unchanged = known is not None and known.input is step.input
+        unchanged = known is not None and known.input == step.input
         return StepWritten(
             step=step.number,
             key=step.key,
@@ -225,19 +224,3 @@ def _closed(step: int, attempt: Attempt) -> AttemptClosed:
         request=attempt.request,
         error=attempt.error,
     )
-
-
-def _storable(outcome: Outcome) -> Succeeded | Failed | Unknown:
-    """The outcome, unless PostgreSQL could not keep its output: `jsonb` has no place for NUL or lone surrogates."""
-    assert not isinstance(outcome, Fetched)
-    if not isinstance(outcome, Succeeded):
-        return outcome
-    try:
-        text = orjson.dumps(outcome.output)
-    except (TypeError, orjson.JSONEncodeError):
-        text = b"\\u0000"
-    if b"\\u0000" not in text:
-        return outcome
-    message = "The answer contains characters that cannot be stored (NUL or broken Unicode)."
-    failed = Failed(ErrorClass.FATAL, "output_not_storable", message, http_status=outcome.http_status)
-    return replace(failed, request=outcome.request)

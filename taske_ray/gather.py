@@ -63,5 +63,5 @@ class Gatherer(Generic[Item]):
     async def _pass_on(self, batch: list[Item]) -> None:
         try:
             await self._work(batch)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             _log.exception("a batch of %d was given up", len(batch))

@@ -1,7 +1,7 @@
 """CronWatcher: waits for its schedule's next instant and fires it; serves cron expressions and intervals.
 
-The instant stands in the trigger's row, so a watcher that starts late, after a crash or a long stop, finds what it missed
-and treats it by the trigger's misfire policy. Whoever moves the row on fires: a second watcher changes nothing.
+The instant stands in the trigger's row, so a watcher that starts late, after a crash or a long stop, finds what it
+missed and treats it by the trigger's misfire policy. Whoever moves the row on fires: a second watcher changes nothing.
 """
 
 from datetime import datetime

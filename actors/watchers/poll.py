@@ -1,7 +1,7 @@
 """PollWatcher: asks a service what is new, and records events and cursor in one transaction.
 
-Nothing of the cursor lives here between checks: each check begins with the trigger's row. Stopped between the answer and
-the COMMIT, the page is fetched again and each of its items still becomes one run.
+Nothing of the cursor lives here between checks: each check begins with the trigger's row. Stopped between the answer
+and the COMMIT, the page is fetched again and each of its items still becomes one run.
 """
 
 from collections.abc import Awaitable, Callable

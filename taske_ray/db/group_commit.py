@@ -40,7 +40,7 @@ class GroupCommit(Generic[Write, Result]):
         return len(self._writes)
 
     async def write(self, write: Write) -> Result:
-        """Commit `write` with whatever else is waiting. Raises Unavailable when too much waits, or what `commit` raised."""
+        """Commit `write` with whatever else is waiting. Raises Unavailable, or what `commit` raised."""
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         if not self._writes.offer((write, answer)):
             raise Unavailable("Too many writes are waiting")

@@ -14,7 +14,7 @@ _now = {"server_default": text("clock_timestamp()")}
 def _time(*, default: bool = False, **options: Any) -> Any:
     """A timestamptz column; `default`: the database's clock fills it in."""
     filled = {"sa_column_kwargs": _now, "default": None} if default else {}
-    return Field(sa_type=DateTime(timezone=True), **filled, **options)  # type: ignore[call-overload]
+    return Field(sa_type=DateTime(timezone=True), **filled, **options)
 
 
 def _json(**options: Any) -> Any:
@@ -40,7 +40,7 @@ class User(SQLModel, table=True):
     status: str = Field(default="pending", sa_type=Text)
     not_before: datetime | None = Field(
         default=None, sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("'-infinity'")}
-    )  # type: ignore[call-overload]
+    )
     created_at: datetime | None = _time(default=True)
     updated_at: datetime | None = _time(default=True)
 
