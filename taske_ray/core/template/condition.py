@@ -55,7 +55,7 @@ class Truth:
         return value is not missing and value is not None and value is not False
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=2_048)
 def parse_condition(text: str) -> Test | Truth:
     """The parsed condition; `template_too_long`, `condition_syntax`, `ambiguous_condition` or an error of a filter."""
     if len(text.encode("utf-8", "surrogatepass")) > limits.longest_condition:

@@ -170,7 +170,7 @@ def _parse(text: str) -> Parsed:
     return TextBlock(template, paths, weight, frozenset(found.local_names))
 
 
-_cached = lru_cache(maxsize=8_192)(_parse)
+_cached = lru_cache(maxsize=2_048)(_parse)
 
 
 def _plain_path(expression: Expression) -> tuple[str | int, ...]:

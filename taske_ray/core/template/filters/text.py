@@ -133,9 +133,9 @@ def _quote_literal(work: Work, value: Any, style: str = "single") -> str:
     return f"{quote}{escaped}{quote}"
 
 
-def check_style(style: str = "single") -> None:
+def check_style(style: Any = "single", *_: Any) -> None:
     """FilterError for an unknown style of `quote_literal`."""
-    if style not in _quotes:
+    if not isinstance(style, str) or style not in _quotes:
         raise FilterError("the style is one of single, double, odata")
 
 
