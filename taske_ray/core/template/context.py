@@ -15,7 +15,7 @@ from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
 
 from taske_ray.core.template.json_text import missing, step
-from taske_ray.core.template.limits import Work, longest_text, most_elements, over_limit, step_units
+from taske_ray.core.template.limits import Work, longest_text, most_elements, over_limit, round_units
 
 
 def is_missing(value: object) -> bool:
@@ -95,7 +95,7 @@ class Context(RenderContext):
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Refuse a loop that is too long (nested: the product), and charge all its rounds."""
         super().raise_for_loop_limit(length)
-        self.work.charge(length * (step_units + self.body_weight))
+        self.work.charge(length * (round_units + self.body_weight))
 
 
 def shown(path: Sequence[Any]) -> str:

@@ -106,8 +106,7 @@ def test_compiling_ends_in_a_value_or_an_error_of_ours(value):
 
 soup = (
     "{{ }} {% %} {{- -}} if unless for in case when assign = capture raw endraw endif endfor x x.y [ ] ( ) .. 'a' \" ' "
-    "| || : , and or not == < contains default upcase size first 1 -1 1.5 # comment endcomment 
- - ?"
+    "| || : , and or not == < contains default upcase size first 1 -1 1.5 # comment endcomment \n - ?"
 )
 fragments = st.sampled_from(soup.split(" "))
 
