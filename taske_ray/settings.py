@@ -143,7 +143,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         demo=_boolean(env, "DEMO", default=False),
         density=Density(
             **{
-                name: _number(env, name.upper(), spec.default, 1, 1_000_000)
+                name: _number(env, name.upper(), int(spec.default), 1, 1_000_000)
                 for name, spec in Density.__dataclass_fields__.items()
             }
         ),

@@ -57,13 +57,17 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a poll saw (format, section 6): items in the order of the list, and how the paging ended."""
+    """What a poll saw (format, section 6): items in the order of the list, and how the paging ended.
+
+    `passed` are the cursor values of the items that the filter dropped: they were seen, so the cursor moves past them.
+    """
 
     items: tuple["PolledItem", ...] = ()
     truncated: bool = False
     not_modified: bool = False
     invalid: int = 0
     filtered: int = 0
+    passed: tuple[Any, ...] = ()
     validators: dict[str, str] = field(default_factory=dict)
 
 

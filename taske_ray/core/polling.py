@@ -183,7 +183,8 @@ def _move(
 ) -> tuple[PollState, timedelta, bool]:
     """The state after a check whose items are all taken, when to look next, and whether something was left behind."""
     rules, chain = poll.cursor, state.continuation
-    values = [found for item in fetched.items if (found := _value(rules, item.cursor_value)) is not None]
+    seen = [*(item.cursor_value for item in fetched.items), *fetched.passed]
+    values = [found for value in seen if (found := _value(rules, value)) is not None]
     done = replace(state, first_done=True, continuation=None, validators={})
     limit = began_at if chain is None else parse_time(chain.began_at)
     if fetched.truncated:

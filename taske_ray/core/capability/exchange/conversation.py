@@ -199,7 +199,12 @@ def _poll(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str,
         raw = _items(capability.response, seen)
         read = read_items(capability, seen, pages.took(raw))
         items += read.items
-        found = replace(found, invalid=found.invalid + read.invalid, filtered=found.filtered + read.filtered)
+        found = replace(
+            found,
+            invalid=found.invalid + read.invalid,
+            filtered=found.filtered + read.filtered,
+            passed=(*found.passed, *read.passed),
+        )
         if read.ends:
             break
         request = pages.next({**seen, "page": pages.page.scope()}, len(raw), raw[-1] if raw else None)

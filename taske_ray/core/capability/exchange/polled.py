@@ -1,7 +1,7 @@
 """The items of one page of a poll: filtered, named and mapped, each on its own (format, section 6)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from taske_ray.core.capability.document.poll import PollSpec
@@ -18,6 +18,7 @@ class PageItems:
     items: list[PolledItem]
     invalid: int = 0
     filtered: int = 0
+    passed: list[Any] = field(default_factory=list)
     ends: bool = False
 
 
@@ -31,6 +32,7 @@ def read_items(capability: Capability, seen: Mapping[str, Any], raw: list[Any]) 
         try:
             if spec.filter is not None and not spec.filter.evaluate(scope):
                 page.filtered += 1
+                page.passed.append(_cursor_value(spec, scope))
                 continue
             found = _item(capability, spec, scope)
         except TemplateError:
@@ -50,13 +52,16 @@ def _item(capability: Capability, spec: PollSpec, scope: Mapping[str, Any]) -> P
         return None
     output = scope["item"] if capability.response.item is None else capability.response.item.evaluate(scope)
     version = spec.version_key.evaluate(scope) if spec.version_key is not None else None
-    cursor = spec.cursor.value
     return PolledItem(
         key=key,
         output=capability.shape_output(output)[0],
         version_key=to_text(version) if version is not None else None,
-        cursor_value=cursor.evaluate(scope) if cursor is not None else None,
+        cursor_value=_cursor_value(spec, scope),
     )
+
+
+def _cursor_value(spec: PollSpec, scope: Mapping[str, Any]) -> Any:
+    return None if spec.cursor.value is None else spec.cursor.value.evaluate(scope)
 
 
 def _is_past(spec: PollSpec, scope: Mapping[str, Any]) -> bool:

@@ -97,6 +97,12 @@ def test_the_cursor_never_goes_back():
     assert check(seeded, [item("late", -4)]).state.value == seeded.value
 
 
+def test_filtered_items_move_the_cursor_too():
+    """What the filter dropped was seen: the cursor moves past it, also when nothing else came."""
+    decision = check(seeded, [], passed=((noon + 5 * minute).isoformat(),))
+    assert decision.state.value == (noon + 5 * minute).isoformat()
+
+
 def test_the_cursor_never_passes_the_fetch():
     """An item dated in the future does not push the cursor past the moment the fetch began."""
     decision = check(seeded, [item("future", 1000)], began_at=noon + 5 * minute)
