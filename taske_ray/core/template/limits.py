@@ -23,7 +23,7 @@ largest_number = 2**63
 budget = 10_000_000
 
 step_units = 35
-round_units = 70
+round_units = 50
 path_units = 120
 filter_units = 300
 element_units = 55
