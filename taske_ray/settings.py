@@ -55,7 +55,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     require_email_verification: bool = False
     signup: Literal["open", "closed"] = "open"
-    demo: bool = False
+    demo_url: str | None = None
     density: Density = field(default_factory=Density)
 
     @property
@@ -97,7 +97,7 @@ class Settings:
             "CORS_ORIGINS": ",".join(self.cors_origins),
             "REQUIRE_EMAIL_VERIFICATION": str(self.require_email_verification).lower(),
             "SIGNUP": self.signup,
-            "DEMO": str(self.demo).lower(),
+            "DEMO_URL": self.demo_url,
             **{name.upper(): str(getattr(self.density, name)) for name in Density.__dataclass_fields__},
         }
         return {f"TASKE_{name}": value for name, value in values.items() if value}
@@ -140,7 +140,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         cors_origins=items("CORS_ORIGINS"),
         require_email_verification=_boolean(env, "REQUIRE_EMAIL_VERIFICATION", default=smtp_url is not None),
         signup=_choice(env, "SIGNUP", ("open", "closed")),  # type: ignore[arg-type]
-        demo=_boolean(env, "DEMO", default=False),
+        demo_url=_origin(text("DEMO_URL")),
         density=Density(
             **{
                 name: _number(env, name.upper(), int(spec.default), 1, 1_000_000)

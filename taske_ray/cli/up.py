@@ -31,14 +31,19 @@ def up(
 ) -> None:
     """Start everything in the foreground; Ctrl-C lets what is in flight finish, and ends it."""
     try:
-        settings = Settings.from_env().with_options(host=host, port=port, data_dir=data_dir, demo=demo or None)
+        settings = Settings.from_env().with_options(host=host, port=port, data_dir=data_dir)
     except TaskeError as refused:
         typer.echo(refused.message, err=True)
         raise typer.Exit(USAGE) from None
     if address is not None and settings.embedded:
         typer.echo("--address needs TASKE_DATABASE_URL: a cluster's nodes cannot reach an embedded database", err=True)
         raise typer.Exit(USAGE)
-    raise typer.Exit(run_instance(settings, address=address))
+    if not demo:
+        raise typer.Exit(run_instance(settings, address=address))
+    from taske_ray.cli.demo import playing
+
+    with playing(settings) as (opened, shown):
+        raise typer.Exit(run_instance(opened, address=address, on_ready=shown.begin))
 
 
 def status(

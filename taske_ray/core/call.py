@@ -1,4 +1,4 @@
-"""A call: one attempt of a step (or one check of a poll) handed to an IntegrationClient. It carries ids, never secrets."""
+"""A call: one attempt of a step, or one check of a poll, for an IntegrationClient. It carries ids, never secrets."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -3,7 +3,7 @@
 from taske_ray.core.outcome import ErrorClass
 
 
-class Refusal(Exception):  # noqa: N818 - it is no error of ours but a decision, and never leaves this package
+class Refusal(Exception):
     """The engine refuses to send or to read something."""
 
     def __init__(self, code: str, message: str, error_class: ErrorClass = ErrorClass.FATAL) -> None:
