@@ -7,6 +7,7 @@ decided by leases in PostgreSQL alone, because in a partition Ray may run the ol
 """
 
 import asyncio
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,9 +69,12 @@ class HostRef:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What a host of one kind is made of: a plain class and its arguments, without secrets: a process reads its own."""
+    """What a host of one kind is made of: a plain class and its arguments, without secrets: a process reads its own.
 
-    cls: type
+    The class may be named instead (`module:Class`): then only the actor's own process imports it.
+    """
+
+    cls: type | str
     args: tuple[Any, ...] = ()
 
 
@@ -135,7 +139,7 @@ async def kill_all() -> None:
     await asyncio.gather(*(kill(name) for name in await asyncio.to_thread(list_named_actors)))
 
 
-async def spawn_supervisor(cls: type, *args: Any) -> Handle:
+async def spawn_supervisor(cls: type | str, *args: Any) -> Handle:
     """The one supervisor: near the head node while that lives, anywhere afterwards."""
     selector = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     handle = _spawn(
@@ -145,7 +149,7 @@ async def spawn_supervisor(cls: type, *args: Any) -> Handle:
     return handle
 
 
-async def spawn_host(name: str, node_id: str, cls: type, *args: Any) -> Handle:
+async def spawn_host(name: str, node_id: str, cls: type | str, *args: Any) -> Handle:
     """A host of that name, pinned to one node; the same one if it exists. Its class is given both, then `args`."""
     handle = _spawn(Blueprint(cls, (name, node_id, *args)), name, label_selector={"ray.io/node-id": node_id})
     await _alive(handle)
@@ -225,30 +229,43 @@ def _cause(failed: RayTaskError) -> BaseException:
     return cause if isinstance(cause, TaskeError) else failed
 
 
-def _hosted(plain: type) -> type:
-    """The plain class with the two methods by which this file speaks to it."""
+def _hosted(plain: type | str) -> type:
+    """A class by the same name, for Ray's process titles, whose instances hold one of the plain class."""
 
-    class Hosted(plain):  # type: ignore[misc]
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self._starting: asyncio.Task[None] | None = None
+    def hold(self: _Hosted, *args: Any) -> None:
+        _Hosted.__init__(self, plain, args)
 
-        async def invoke(self, method: str, args: tuple[Any, ...]) -> Any:
-            """Start on the first call of this incarnation, then pass the call on."""
-            await asyncio.shield(self._begun())
-            return await getattr(self, method)(*args)
+    name = plain.rpartition(":")[2] if isinstance(plain, str) else plain.__name__
+    return type(name, (_Hosted,), {"__init__": hold})
 
-        async def ping(self) -> int:
-            """Answer with the process id, and begin to start if nothing else did."""
-            self._begun()
-            return os.getpid()
 
-        def _begun(self) -> "asyncio.Task[None]":
-            last = self._starting
-            if last is None or (last.done() and (last.cancelled() or last.exception() is not None)):
-                self._starting = asyncio.ensure_future(self.start())
-            assert self._starting is not None
-            return self._starting
+class _Hosted:
+    """A plain class and the two methods by which this file speaks to it."""
 
-    Hosted.__name__ = Hosted.__qualname__ = plain.__name__
-    return Hosted
+    def __init__(self, plain: type | str, args: tuple[Any, ...]) -> None:
+        self._actor = _class(plain)(*args)
+        self._starting: asyncio.Task[None] | None = None
+
+    async def invoke(self, method: str, args: tuple[Any, ...]) -> Any:
+        """Start on the first call of this incarnation, then pass the call on."""
+        await asyncio.shield(self._begun())
+        return await getattr(self._actor, method)(*args)
+
+    async def ping(self) -> int:
+        """Answer with the process id, and begin to start if nothing else did."""
+        self._begun()
+        return os.getpid()
+
+    def _begun(self) -> "asyncio.Task[None]":
+        last = self._starting
+        if last is None or (last.done() and (last.cancelled() or last.exception() is not None)):
+            self._starting = asyncio.ensure_future(self._actor.start())
+        assert self._starting is not None
+        return self._starting
+
+
+def _class(plain: type | str) -> Any:
+    if isinstance(plain, type):
+        return plain
+    module, _, name = plain.partition(":")
+    return getattr(importlib.import_module(module), name)
