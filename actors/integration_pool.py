@@ -38,7 +38,7 @@ class IntegrationPool:
 
     async def perform(self, call: Call) -> Outcome:
         """Hand the call to its client and return the outcome; whatever happens to the client, there is one."""
-        client = self._directory.pick("client", call.connection_id.bytes if call.connection_id else call.id.encode())
+        client = await self._client_for(call)
         if client is None or not self._outbox(client).put(call):
             return _not_taken("No integration client has room right now.")
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -66,6 +66,14 @@ class IntegrationPool:
         self._outboxes.pop(client, None)
         for call_id in self._at.pop(client, ()):
             self._settle(call_id, Unknown("The integration client died while the call was open.", "client_lost"))
+
+    async def _client_for(self, call: Call) -> UUID | None:
+        key = call.connection_id.bytes if call.connection_id else call.id.encode()
+        client = self._directory.pick("client", key)
+        if client is None:  # early after a start: look once more before the call is put off
+            await self._directory.look()
+            client = self._directory.pick("client", key)
+        return client
 
     def _settle(self, call_id: str, outcome: Outcome) -> None:
         answer = self._waiting.get(call_id)
