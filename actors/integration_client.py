@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import psutil
-from taske_ray.integrations.mail import Mail, send_mail
 
 from actors import cluster
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
@@ -26,6 +25,7 @@ from taske_ray.core.outcome import Outcome
 from taske_ray.db.mail_outbox import DueMail, MailOutbox
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.egress import EgressGuard
+from taske_ray.integrations.mail import Mail, send_mail
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings

@@ -2,18 +2,20 @@
 
 from fastapi import FastAPI
 
-from deployments.auth_api import routes
-from deployments.auth_api.parts import AuthServices
+from deployments.auth_api.routes import router
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
+from taske_ray.bootstrap import AccountServices
 
+prefix = "/auth"
+routers = (router,)
 _max_bytes = 4096  # nothing longer is ever hashed
 
 
-def create_app(services: AuthServices, appearance: Appearance) -> FastAPI:
-    """The app, to be served under `/auth`."""
+def create_app(services: AccountServices, appearance: Appearance) -> FastAPI:
+    """The app, to be served under `prefix`."""
     gate = Gate(services.authentication, services.idempotency, _max_bytes)
-    app = new_app("Taske accounts", gate=gate, appearance=appearance, routers=[routes.router])
+    app = new_app("Taske accounts", gate=gate, appearance=appearance, routers=routers)
     app.state.services = services
     app.state.origin = appearance.url
     app.state.secure_cookie = appearance.url.startswith("https:")

@@ -30,8 +30,10 @@ def router() -> APIRouter:
     return APIRouter(route_class=GatedRoute)
 
 
-def new_app(title: str, *, gate: Gate, appearance: Appearance, routers: Sequence[APIRouter]) -> FastAPI:
-    """An app with these routes. Its document is served by the console, not here."""
+def new_app(
+    title: str, *, gate: Gate, appearance: Appearance, routers: Sequence[APIRouter], personal: bool = True
+) -> FastAPI:
+    """An app with these routes; `personal`: no cache keeps its answers. Its document is served by the console."""
     app = FastAPI(title=title, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.gate = gate
     app.state.cursor_key = appearance.cursor_key
@@ -49,7 +51,7 @@ def new_app(title: str, *, gate: Gate, appearance: Appearance, routers: Sequence
             allow_headers=["authorization", "content-type", "if-match", "idempotency-key"],
             expose_headers=["etag", "retry-after", "x-request-id"],
         )
-    app.add_middleware(Front, headers=protecting_headers(https=appearance.url.startswith("https:"), personal=True))
+    app.add_middleware(Front, headers=protecting_headers(https=appearance.url.startswith("https:"), personal=personal))
     return app
 
 

@@ -1,9 +1,9 @@
 """One accurate OpenAPI document of all apps: permissions, problems and prefixes added where the framework has none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from taske_ray.schemas.problems import Problem
 from taske_ray.schemas.tasks import TaskSpec
@@ -21,53 +21,59 @@ _statuses = {
     "503": "The database is away; `Retry-After` says how long.",
 }
 _scheme = {"bearer": {"type": "http", "scheme": "bearer", "description": "an access token, or an API key `tsk_…`"}}
-_title = "Taske on Ray"
 _description = (
     "When-Then automation. Errors are `application/problem+json`; `Idempotency-Key` is honoured on every POST of "
     "`/auth` and `/api` for 24 hours; lists are paged with `limit` and `cursor`."
 )
+_problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def merged(apps: Mapping[str, FastAPI], *, version: str, url: str) -> dict[str, Any]:
-    """The document of apps by the prefix that they are served under."""
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
-    for prefix, app in apps.items():
-        document = app.openapi()
-        schemas |= document.get("components", {}).get("schemas", {})
-        for path, operations in document["paths"].items():
-            paths[prefix + path] = {name: _completed(operation) for name, operation in operations.items()}
-    schemas = _own_schemas() | schemas
+def merged(
+    apps: Mapping[str, Sequence[APIRouter]], *, paths: Mapping[str, Any], version: str, url: str
+) -> dict[str, Any]:
+    """The document of the routers by the prefix that they are served under, with more `paths` as they are."""
+    app = FastAPI(title="Taske on Ray", version=version)
+    for prefix, routers in apps.items():
+        for router in routers:
+            app.include_router(router, prefix=prefix)
+    document = app.openapi()
+    described = {path: _operations(operations) for path, operations in document["paths"].items()}
+    schemas = _own_schemas() | document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return {
-        "openapi": "3.1.0",
-        "info": {"title": _title, "version": version, "description": _description},
+        "openapi": document["openapi"],
+        "info": {"title": "Taske on Ray", "version": version, "description": _description},
         "servers": [{"url": url}],
-        "paths": dict(sorted(paths.items())),
-        "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": _scheme},
+        "paths": dict(sorted({**described, **paths}.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "responses": {"Problem": {"description": "Refused, and why.", "content": _problem}},
+            "securitySchemes": _scheme,
+        },
     }
 
 
-def _completed(operation: dict[str, Any]) -> dict[str, Any]:
+def _operations(operations: dict[str, Any]) -> dict[str, Any]:
+    return {method: _completed(method, operation) for method, operation in operations.items()}
+
+
+def _completed(method: str, operation: dict[str, Any]) -> dict[str, Any]:
     permission = operation["x-permission"]
-    refused = {"413", "415", "422", "429", "503"} | ({"401", "403"} if permission != "public" else set())
+    refused = {"422", "429", "503"} | ({"401", "403"} if permission != "public" else set())
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
         refused.add("404")
-    if "requestBody" not in operation:
-        refused -= {"413", "415"}
+    if "requestBody" in operation:
+        refused |= {"413", "415"}
+    if method == "post":
+        refused.add("409")
     answers = {status: body for status, body in operation["responses"].items() if status[0] in "23"}
-    stated = set(operation["responses"]) & set(_statuses)
-    problems = {status: _problem(status) for status in sorted(refused | stated)}
+    stated = set(operation["responses"]) & _statuses.keys()
+    problems = {status: {"description": _statuses[status], "content": _problem} for status in sorted(refused | stated)}
     return operation | {
         "responses": answers | problems,
         "security": [] if permission == "public" else [{"bearer": []}],
     }
-
-
-def _problem(status: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": _statuses[status], "content": {"application/problem+json": {"schema": schema}}}
 
 
 def _own_schemas() -> dict[str, Any]:

@@ -4,14 +4,16 @@ from fastapi import FastAPI
 
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
-from deployments.task_api.parts import TaskServices
 from deployments.task_api.routes import catalog, connections, runs, tasks
+from taske_ray.bootstrap import TaskServices
+
+prefix = "/api/v1"
+routers = (catalog.router, connections.router, tasks.router, runs.router)
 
 
 def create_app(services: TaskServices, appearance: Appearance) -> FastAPI:
-    """The app, to be served under `/api/v1`."""
+    """The app, to be served under `prefix`."""
     gate = Gate(services.authentication, services.idempotency)
-    routers = [catalog.router, connections.router, tasks.router, runs.router]
     app = new_app("Taske tasks", gate=gate, appearance=appearance, routers=routers)
     app.state.services = services
     return app

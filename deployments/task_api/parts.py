@@ -1,37 +1,13 @@
 """What the routes of `/api/v1` call."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
 from deployments.shared.gate import Caller
-from taske_ray.services.authentication import Authentication
-from taske_ray.services.connections import Connections
-from taske_ray.services.explanations import Explanations
-from taske_ray.services.idempotency import Idempotency
-from taske_ray.services.invocations import Invocations
+from taske_ray.bootstrap import TaskServices
 from taske_ray.services.labels import locales
-from taske_ray.services.modules import Modules
-from taske_ray.services.plans import Plans
-from taske_ray.services.runs import Runs
-from taske_ray.services.tasks import Tasks
-
-
-@dataclass(frozen=True, slots=True)
-class TaskServices:
-    """What the routes of this app call."""
-
-    tasks: Tasks
-    plans: Plans
-    explanations: Explanations
-    runs: Runs
-    connections: Connections
-    modules: Modules
-    invocations: Invocations
-    authentication: Authentication
-    idempotency: Idempotency
 
 
 async def _of_the_app(request: Request) -> TaskServices:

@@ -66,6 +66,7 @@ def local(settings: Settings, *, run_dir: Path, ports: range, inherited: Mapping
         MARK: str(settings.data_dir.absolute()),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(_token(run_dir)),
+        "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": "taske_ray.launcher.lean_serve.without_fallback_proxy",
     }
 
 

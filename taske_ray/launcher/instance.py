@@ -37,13 +37,13 @@ DATABASE_PATIENCE_S: Final = 15.0
 Progress = Callable[[str], None]
 
 
-class Trouble(TaskeError):  # noqa: N818 - the tree's names have no suffix
+class Trouble(TaskeError):
     """Something that must run has ended, or does not answer."""
 
     code = "trouble"
 
 
-class _Stop(Exception):  # noqa: N818 - a request, not an error
+class _Stop(Exception):
     """Somebody asked us to stop."""
 
 

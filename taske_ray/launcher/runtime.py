@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from typing import IO, Any, Final
 from taske_ray import logs
 from taske_ray.launcher import lean_ray
 from taske_ray.launcher.plan import Plan, load
-from taske_ray.settings import Settings
 
 OBJECT_STORE_BYTES: Final = 80 * 2**20
 """Ray's minimum is 75 MiB; nothing of ours is an object."""
@@ -43,27 +43,30 @@ class Wish:
 def run(wish: Wish) -> None:
     """Start, serve until told to stop, stop. A failure is reported and ends the process with 1."""
     report = _reporter(wish.report)
+    deployment = subprocess.Popen(  # noqa: S603 - our own module, no input of anyone
+        [sys.executable, "-m", "taske_ray.launcher.deployment", wish.plan], stdin=subprocess.PIPE
+    )
     try:
         _connect(wish)  # in the main thread: Ray's processes die with the thread that started them
         report("ray", **_ray_processes(wish))
-        asyncio.run(_serve(wish, report))
+        asyncio.run(_serve(wish, report, deployment))
     except Exception as error:
         report("failed", error=f"{type(error).__name__}: {error}")
         raise
     finally:
+        deployment.kill()
         _disconnect()
 
 
-async def _serve(wish: Wish, report: Callable[..., None]) -> None:
+async def _serve(wish: Wish, report: Callable[..., None], deployment: subprocess.Popen[bytes]) -> None:
     this = asyncio.current_task()
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     commands = await _commands()
     if not await _heard(commands, "serve"):
         return
-    plan: Plan = load(wish.plan)
     report("starting")
-    await asyncio.gather(_start_supervisor(plan), _start_serve(plan, Settings.from_env()))
+    await asyncio.gather(_start_supervisor(wish), _deploy(deployment))
     report("serving")
     if await _heard(commands, "stop"):
         report("draining")
@@ -98,35 +101,27 @@ def _ray_processes(wish: Wish) -> dict[str, int]:
     return {named[child.name()]: child.pid for child in children if child.name() in named}
 
 
-async def _start_supervisor(plan: Plan) -> None:
+async def _start_supervisor(wish: Wish) -> None:
     from actors import cluster
 
-    await cluster.spawn_supervisor(load(plan.supervisor))
+    plan: Plan = load(wish.plan)
+    await cluster.spawn_supervisor(plan.supervisor)
 
 
-async def _start_serve(plan: Plan, settings: Settings) -> None:
+async def _deploy(deployment: subprocess.Popen[bytes]) -> None:
+    """Tell the waiting process, which has loaded the applications meanwhile, where Ray is and where replicas listen."""
+    import ray
+
     from actors import cluster
 
     alone = len(await cluster.nodes()) == 1
-    # Where the replicas listen; the address that people connect to is given to HAProxy by its stand-in. In a cluster
-    # the other nodes' HAProxy must reach them: there a private network is the wall (docs/operations.md).
+    # The address that people connect to is given to HAProxy by its stand-in. In a cluster the other nodes' HAProxy must
+    # reach the replicas: there a private network is the wall (docs/operations.md).
     host = "127.0.0.1" if alone else "0.0.0.0"  # noqa: S104
-    await asyncio.to_thread(_run_applications, plan, host, settings.port)
-
-
-def _run_applications(plan: Plan, host: str, port: int) -> None:
-    from ray import serve
-    from ray.serve.config import HTTPOptions
-    from ray.serve.schema import LoggingConfig
-
-    quiet = LoggingConfig(encoding="JSON", log_level="WARNING", enable_access_log=False)
-    serve.start(http_options=HTTPOptions(host=host, port=port), logging_config=quiet)
-    serve.run_many(
-        [
-            serve.RunTarget(load(each.build)(), name=each.name, route_prefix=each.route_prefix, logging_config=quiet)
-            for each in plan.applications
-        ]
-    )
+    address = f"{ray.get_runtime_context().gcs_address} {host}\n"
+    await asyncio.to_thread(deployment.communicate, address.encode())
+    if deployment.returncode:
+        raise RuntimeError("the applications could not be deployed (see runtime.log)")
 
 
 async def _drain(wish: Wish) -> None:

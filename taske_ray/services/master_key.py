@@ -1,5 +1,7 @@
 """The master key: from `TASKE_MASTER_KEY`, or generated once into the embedded instance's data directory."""
 
+import hashlib
+import hmac
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -26,13 +28,22 @@ def ensure_master_key(settings: Settings) -> None:
 
 def open_keyring(settings: Settings, purposes: Collection[Purpose]) -> Keyring:
     """The purpose keys that one process needs, and no others. Raises StartRefused without a master key."""
+    return Keyring(_master_key(settings), [read_master_key(old) for old in settings.master_key_old], purposes)
+
+
+def derived_key(settings: Settings, use: str) -> bytes:
+    """A key for one use outside the vault, the same in every process. Raises StartRefused without a master key."""
+    return hmac.digest(_master_key(settings), f"taske|v1|{use}".encode(), hashlib.sha256)
+
+
+def _master_key(settings: Settings) -> bytes:
     text = settings.master_key
     if text is None:
         try:
             text = _path(settings).read_text(encoding="ascii")
         except OSError:
             raise StartRefused(f"there is no master key in {settings.data_dir}; start the service once") from None
-    return Keyring(read_master_key(text), [read_master_key(old) for old in settings.master_key_old], purposes)
+    return read_master_key(text)
 
 
 def _path(settings: Settings) -> Path:

@@ -25,12 +25,15 @@ class Principal:
         return cls(**{**row, "scopes": tuple(row["scopes"])})
 
     def require(self, permission: str) -> None:
-        """Raise Forbidden unless allowed: `read`, `write`, `session` (not for API keys) or `admin`."""
+        """Raise Forbidden unless allowed.
+
+        `read`, `write`: the scopes; `session`: not for API keys; `operator`: an admin who reads; `admin`: who writes.
+        """
         if permission == "session":
             if self.session_id is None:
                 raise Forbidden("An API key may not do this; log in", code="session_required")
-        elif permission == "admin":
-            if self.role != "admin" or "write" not in self.scopes:
+        elif permission in ("operator", "admin"):
+            if self.role != "admin" or (permission == "admin" and "write" not in self.scopes):
                 raise Forbidden("This is for administrators", code="admin_required")
         elif permission not in self.scopes:
             raise Forbidden(f"This API key lacks the scope {permission!r}", code="scope_required")

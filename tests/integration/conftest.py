@@ -66,6 +66,24 @@ class FakeCalls:
         return self.outcomes.pop(0)
 
 
+class FakeReadiness:
+    """Parts that answer as a test says."""
+
+    def __init__(self):
+        self.answers = {"supervisor": True, "run_hosts": True}
+
+    async def parts(self):
+        return self.answers
+
+    async def figures(self):
+        return {"run-1": {"live": 3, "outbox": {"length": 0}}}
+
+
+@pytest.fixture
+def readiness():
+    return FakeReadiness()
+
+
 @pytest.fixture
 def hosts():
     return FakeHosts()
