@@ -82,6 +82,8 @@ class PollWatcher:
         recorded = await self._ports.recorder.fire_poll(self._written(decision))
         if recorded.lost:
             return timedelta()  # another check moved the cursor: begin again from there
+        if recorded.full:
+            return self._every  # nothing was taken: the same page comes again
         self._ports.runs.begin(recorded.fired)
         return decision.next_check_in
 

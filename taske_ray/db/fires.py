@@ -8,7 +8,7 @@ A crash before COMMIT: nothing happened. A lost answer to COMMIT: the same ids a
 already there with our own run id is ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -106,11 +106,16 @@ class PollFire:
 
 @dataclass(frozen=True, slots=True)
 class PollFired:
-    """What a page became: `fired` for the new items, or `lost` when another check moved the cursor first."""
+    """What a page became: `fired` for the new items.
+
+    Nothing was recorded of it when `lost`, because another check moved the cursor first or the trigger was edited, nor
+    when `full`, because the user's queue has no room.
+    """
 
     fired: tuple[Fired, ...] = ()
     duplicates: int = 0
     lost: bool = False
+    full: bool = False
 
 
 class FireStore:
@@ -132,8 +137,23 @@ class FireStore:
 
     async def fire_poll(self, fire: PollFire) -> PollFired:
         """Ledger, events, runs, cursor and the check's row in one transaction (durability, 8.1). Raises Unavailable."""
+        try:
+            async with self._database.hot_transaction() as connection:
+                return await _record_poll(connection, fire)
+        except _Undone as undone:
+            if undone.status == "gone":
+                return PollFired(lost=True)  # the trigger was edited or disabled since the page was asked for
+            return await self._refused_poll(fire, undone.count)
+
+    async def _refused_poll(self, fire: PollFire, count: int) -> PollFired:
+        """The queue has no room for the page: it stays where it is and is fetched again, and that is on record."""
+        check = {**fire.check, "emitted": 0, "error": {"code": "queue_full", "message": "Too many runs are waiting."}}
         async with self._database.hot_transaction() as connection:
-            return await _record_poll(connection, fire)
+            skips = [Skip(fire.trigger_id, "quota", count, {"detail": "queue_full"})]
+            await connection.execute(queries.record_skips, _skip_columns(skips))
+            result = {"id": fire.trigger_id, "result": orjson.dumps(check).decode()}
+            await connection.execute(queries.record_check, result)
+        return PollFired(full=True)
 
     async def skip(self, skip: Skip) -> None:
         """Record why something did not become a run."""
@@ -148,21 +168,17 @@ class FireStore:
         return await _answers(fires, await self._database.fetch(queries.fire_runs, _columns(fires)), self._database)
 
     async def _commit_schedules(self, due: Sequence[ScheduleFire]) -> list[tuple[Fired, ...] | None]:
+        first = {(one.trigger_id, one.version, one.expected): one for one in reversed(due)}
         async with self._database.hot_transaction() as connection:
-            cursor = await connection.execute(queries.advance_schedules, _schedule_columns(due))
-            moved = {row["id"] for row in await cursor.fetchall()}
-            fires = [fire for one in due if one.trigger_id in moved for fire in one.fires]
-            fired = {}
-            if fires:
-                cursor = await connection.execute(queries.fire_runs, _columns(fires))
-                fired = {row["asked_id"]: row for row in await cursor.fetchall()}
-            skips = [skip for one in due if one.trigger_id in moved for skip in one.skips]
+            cursor = await connection.execute(queries.advance_schedules, _schedule_columns(list(first.values())))
+            moved = {(row["id"], row["version"], row["expected"]) for row in await cursor.fetchall()}
+            winners = [one for key, one in first.items() if key in moved]
+            fired = await _fire_inside(connection, [fire for one in winners for fire in one.fires])
+            skips = [skip for one in winners for skip in one.skips] + _unqueued(fired)
             if skips:
                 await connection.execute(queries.record_skips, _skip_columns(skips))
-        return [
-            tuple(_fired(fire, fired[fire.run_id]) for fire in one.fires) if one.trigger_id in moved else None
-            for one in due
-        ]
+        mine = {id(one) for one in winners}
+        return [tuple(fired[fire.run_id][1] for fire in one.fires) if id(one) in mine else None for one in due]
 
     async def _commit_skips(self, skips: Sequence[Skip]) -> list[None]:
         await self._database.fetch(queries.record_skips, _skip_columns(skips))
@@ -200,6 +216,33 @@ def _fired(fire: Fire, row: dict[str, Any]) -> Fired:
     return Fired(row["run_id"] or fire.run_id, row["status"], assigned)
 
 
+async def _fire_inside(
+    connection: psycopg.AsyncConnection[dict[str, Any]], fires: Sequence[Fire]
+) -> dict[UUID, tuple[Fire, Fired]]:
+    """What became of these events, by the run id they brought, in a transaction that is open."""
+    if not fires:
+        return {}
+    cursor = await connection.execute(queries.fire_runs, _columns(fires))
+    rows = {row["asked_id"]: row for row in await cursor.fetchall()}
+    return {fire.run_id: (fire, _fired(fire, rows[fire.run_id])) for fire in fires}
+
+
+def _unqueued(fired: Mapping[UUID, tuple[Fire, Fired]]) -> list[Skip]:
+    """A skip for each event that met a full queue and does not come again (durability, 3.5)."""
+    return [
+        Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": "queue_full"})
+        for fire, answer in fired.values()
+        if answer.status == "full"
+    ]
+
+
+class _Undone(Exception):
+    """The page cannot be recorded as a whole: `status` says why, `count` how many of its items it struck."""
+
+    def __init__(self, status: str, count: int) -> None:
+        self.status, self.count = status, count
+
+
 async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire) -> PollFired:
     moved = await connection.execute(
         queries.move_cursor,
@@ -207,26 +250,31 @@ async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll
     )
     if await moved.fetchone() is None:
         return PollFired(lost=True)
-    pairs = [(key, version) for key, version, _ in poll.candidates] + list(poll.seed)
-    new: set[tuple[str, str]] = set()
-    if pairs:
-        ledger = await connection.execute(
-            queries.record_items,
-            {"trigger_id": poll.trigger_id, "keys": [k for k, _ in pairs], "version_keys": [v for _, v in pairs]},
-        )
-        new = {(row["key"], row["version_key"]) for row in await ledger.fetchall()}
+    new = await _new_items(connection, poll)
     fires = [fire for key, version, fire in poll.candidates if (key, version) in new]
-    fired: tuple[Fired, ...] = ()
-    if fires:
-        answers = await connection.execute(queries.fire_runs, _columns(fires))
-        rows = {row["asked_id"]: row for row in await answers.fetchall()}
-        fired = tuple(_fired(fire, rows[fire.run_id]) for fire in fires)
+    fired = await _fire_inside(connection, fires)
+    for status in ("gone", "full"):  # neither the ledger nor the cursor may pass what did not become a run
+        struck = sum(answer.status == status for _, answer in fired.values())
+        if struck:
+            raise _Undone(status, struck)
     duplicates = len(poll.candidates) - len(fires)
     if poll.skips:
         await connection.execute(queries.record_skips, _skip_columns(poll.skips))
     check = {**poll.check, "duplicate": duplicates, "emitted": len(fired)}
     await connection.execute(queries.record_check, {"id": poll.trigger_id, "result": orjson.dumps(check).decode()})
-    return PollFired(fired, duplicates)
+    return PollFired(tuple(answer for _, answer in fired.values()), duplicates)
+
+
+async def _new_items(connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire) -> set[tuple[str, str]]:
+    """Enter the page's items into the ledger; those that it did not know."""
+    pairs = [(key, version) for key, version, _ in poll.candidates] + list(poll.seed)
+    if not pairs:
+        return set()
+    ledger = await connection.execute(
+        queries.record_items,
+        {"trigger_id": poll.trigger_id, "keys": [k for k, _ in pairs], "version_keys": [v for _, v in pairs]},
+    )
+    return {(row["key"], row["version_key"]) for row in await ledger.fetchall()}
 
 
 def _columns(fires: Sequence[Fire]) -> dict[str, Any]:
