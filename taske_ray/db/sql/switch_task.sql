@@ -5,8 +5,8 @@ WITH task AS (
     RETURNING id
 )
 UPDATE triggers SET enabled = %(enabled)s, paused_reason = NULL, consecutive_errors = 0,
-    anchor_at = CASE WHEN %(enabled)s THEN %(anchor_at)s ELSE anchor_at END,
-    next_fire_at = CASE WHEN %(enabled)s THEN %(next_fire_at)s END,
+    anchor_at = CASE WHEN %(enabled)s THEN %(anchor_at)s::timestamptz ELSE anchor_at END,
+    next_fire_at = CASE WHEN %(enabled)s THEN %(next_fire_at)s::timestamptz END,
     change = nextval('trigger_changes'), updated_at = clock_timestamp()
 FROM task WHERE triggers.task_id = task.id
 RETURNING task_id

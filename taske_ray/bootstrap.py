@@ -1,0 +1,199 @@
+"""The composition root: settings in, services out. Picks every concrete class but the actors' side of the ports."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from taske_ray.catalog.registry import load_documents
+from taske_ray.clock import SystemClock
+from taske_ray.db.database import Database
+from taske_ray.db.embedded import EmbeddedPostgres
+from taske_ray.db.fires import FireStore
+from taske_ray.security.hashing import PasswordHashing
+from taske_ray.security.vault import Keyring
+from taske_ray.services.accounts import AccountRules, Accounts
+from taske_ray.services.api_keys import ApiKeys
+from taske_ray.services.authentication import Authentication
+from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.connections import Connections
+from taske_ray.services.deliveries import Deliveries
+from taske_ray.services.explanations import Explanations
+from taske_ray.services.firing import Firing
+from taske_ray.services.hooks import Hooks
+from taske_ray.services.idempotency import Idempotency
+from taske_ray.services.invocations import Invocations
+from taske_ray.services.master_key import ensure_master_key, open_keyring
+from taske_ray.services.modules import Modules
+from taske_ray.services.plans import Plans
+from taske_ray.services.ports import Calls, Readiness, RunHosts, Watchers
+from taske_ray.services.runs import Runs
+from taske_ray.services.sealing import Sealer
+from taske_ray.services.sessions import Sessions
+from taske_ray.services.signing import PublicKeys, SigningKeys
+from taske_ray.services.tasks import Tasks
+from taske_ray.settings import Settings
+from taske_ray.standins.server import documents as played_documents
+
+
+class Ports(Protocol):
+    """The actors' side, as `actors/cluster_ports.py` connects it."""
+
+    @property
+    def run_hosts(self) -> RunHosts:
+        """Who takes runs."""
+        ...
+
+    @property
+    def watchers(self) -> Watchers:
+        """Who watches triggers."""
+        ...
+
+    @property
+    def calls(self) -> Calls:
+        """Who calls other services."""
+        ...
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether they all answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountServices:
+    """What `/auth` calls."""
+
+    accounts: Accounts
+    sessions: Sessions
+    api_keys: ApiKeys
+    public_keys: PublicKeys
+    authentication: Authentication
+    idempotency: Idempotency
+
+
+@dataclass(frozen=True, slots=True)
+class TaskServices:
+    """What `/api/v1` calls."""
+
+    tasks: Tasks
+    plans: Plans
+    explanations: Explanations
+    runs: Runs
+    connections: Connections
+    modules: Modules
+    invocations: Invocations
+    authentication: Authentication
+    idempotency: Idempotency
+
+
+def authentication_of(settings: Settings, database: Database) -> Authentication:
+    """What tells who is calling; needs no key but the public ones."""
+    return Authentication(database, public_keys=PublicKeys(database), issuer=settings.url, clock=SystemClock())
+
+
+def account_services(settings: Settings, database: Database, keyring: Keyring) -> AccountServices:
+    """The services of `/auth`; the keyring needs the purpose `auth`."""
+    sealer, clock, hashing = Sealer(database, keyring), SystemClock(), PasswordHashing()
+    public_keys = PublicKeys(database)
+    rules = AccountRules(settings.signup == "open", settings.require_email_verification, settings.url)
+    return AccountServices(
+        accounts=Accounts(database, hashing=hashing, rules=rules),
+        sessions=Sessions(
+            database,
+            hashing=hashing,
+            signing=SigningKeys(database, sealer),
+            sealer=sealer,
+            issuer=settings.url,
+            clock=clock,
+        ),
+        api_keys=ApiKeys(database, clock=clock),
+        public_keys=public_keys,
+        authentication=Authentication(database, public_keys=public_keys, issuer=settings.url, clock=clock),
+        idempotency=Idempotency(database, sealer, purpose="auth"),
+    )
+
+
+def task_services(
+    settings: Settings, database: Database, keyring: Keyring, ports: Ports, store: FireStore
+) -> TaskServices:
+    """The services of `/api/v1`; the keyring needs the purposes `hooks` and `credentials`."""
+    sealer, cache, clock = Sealer(database, keyring), CapabilityCache(database), SystemClock()
+    firing = Firing(store, ports.run_hosts)
+    tasks = Tasks(
+        database,
+        cache=cache,
+        hooks=Hooks(sealer, url=settings.url),
+        firing=firing,
+        watchers=ports.watchers,
+        most=100 if settings.limits == "public" else 100_000,
+    )
+    return TaskServices(
+        tasks=tasks,
+        plans=Plans(database, cache=cache, tasks=tasks),
+        explanations=Explanations(database, tasks=tasks),
+        runs=Runs(database, firing=firing, hosts=ports.run_hosts),
+        connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls),
+        modules=Modules(database, cache),
+        invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),
+        authentication=authentication_of(settings, database),
+        idempotency=Idempotency(database, sealer, purpose="hooks"),
+    )
+
+
+def deliveries(database: Database, keyring: Keyring, hosts: RunHosts, store: FireStore) -> Deliveries:
+    """The service of `/hooks`; the keyring needs the purpose `hooks`."""
+    return Deliveries(
+        database,
+        store=store,
+        firing=Firing(store, hosts),
+        cache=CapabilityCache(database),
+        sealer=Sealer(database, keyring),
+        clock=SystemClock(),
+    )
+
+
+def database_url(settings: Settings) -> str:
+    """Where this instance's database answers."""
+    return settings.database_url or EmbeddedPostgres(settings.data_dir).url
+
+
+async def open_database(settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int) -> Database:
+    """The instance's database with this many connections at most, closed with the stack."""
+    database = await Database(database_url(settings), row_connections=rows, hot_connections=hot).open()
+    stack.push_async_callback(database.close)
+    return database
+
+
+def open_store(database: Database, stack: AsyncExitStack) -> FireStore:
+    """What records events; with the stack it commits what it accepted."""
+    store = FireStore(database)
+    stack.push_async_callback(store.close)
+    return store
+
+
+def prepare(settings: Settings, *, stand_ins_url: str | None = None) -> None:
+    """Make a migrated database usable: master key, catalog, signing key.
+
+    With `stand_ins_url` the modules that the stand-ins play point there (origin `demo`); without it the catalog's own
+    come back. Raises StartRefused, Invalid, Unavailable.
+    """
+    ensure_master_key(settings)
+    asyncio.run(_prepare(settings, stand_ins_url))
+
+
+async def _prepare(settings: Settings, stand_ins_url: str | None) -> None:
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings, stack, rows=1, hot=1)
+        shipped = load_documents()
+        played = [] if stand_ins_url is None else played_documents(shipped, stand_ins_url)
+        await _sync(database, shipped, played)
+        await SigningKeys(database, Sealer(database, open_keyring(settings, ["auth"]))).current()
+
+
+async def _sync(database: Database, shipped: Sequence[dict[str, Any]], played: Sequence[dict[str, Any]]) -> None:
+    modules = Modules(database, CapabilityCache(database))
+    names = {document["module"] for document in played}
+    await modules.sync_catalog([document for document in shipped if document["module"] not in names])
+    await modules.sync_catalog(played, "demo")

@@ -1,0 +1,71 @@
+"""`/` over HTTP: health, metrics, the one OpenAPI document and its page."""
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
+async def test_health_and_readiness_say_yes_or_no(console, readiness):
+    """Alive is 200; ready is 200 only while every part answers, and says nothing else."""
+    assert (await console.get("/healthz")).json() == {"status": "ok"}
+    assert (await console.get("/readyz")).json() == {"status": "ready"}
+    readiness.answers = {"supervisor": False}
+    health = console._transport.app.state.services.health
+    health._looked_at = float("-inf")
+    unready = await console.get("/readyz")
+    assert (unready.status_code, unready.json()) == (503, {"status": "not ready"})
+
+
+async def test_metrics_are_for_admins(console, person, admin):
+    """Prometheus text for an admin, 403 for others, 401 for nobody."""
+    assert (await console.get("/metrics")).status_code == 401
+    assert (await console.get("/metrics", headers=person["headers"])).status_code == 403
+    text = (await console.get("/metrics", headers=admin["headers"])).text
+    assert 'taske_live{host="run-1"} 3.0' in text
+    assert 'taske_outbox_length{host="run-1"} 0.0' in text
+
+
+async def test_one_document_of_everything(console):
+    """The document names every path of every app with a permission, and each reference in it leads somewhere."""
+    api = (await console.get("/openapi.json")).json()
+    assert {"/auth/login", "/api/v1/tasks/{task_id}", "/hooks/{token}", "/healthz"} <= api["paths"].keys()
+    for operations in api["paths"].values():
+        for operation in operations.values():
+            assert operation["x-permission"]
+            assert bool(operation["security"]) == (operation["x-permission"] != "public")
+            assert "HTTPValidationError" not in str(operation)
+    for reference in references(api):
+        found = api
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+
+
+def references(value):
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from [part] if name == "$ref" and isinstance(part, str) else references(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from references(part)
+
+
+async def test_pages_use_bundled_files_only(console):
+    """The pages load nothing from elsewhere and nothing inline, and their files are there."""
+    assert (await console.get("/")).headers["location"] == "/docs"
+    for page in ("/docs", "/verify"):
+        answer = await console.get(page)
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "http://" not in answer.text
+        assert "https://" not in answer.text
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+    for name in ("docs.js", "docs.css", "verify.js"):
+        assert (await console.get(f"/static/{name}")).status_code == 200
+    assert (await console.get("/static/..%2fapp.py")).status_code == 404
+
+
+async def test_what_is_not_there_is_a_problem(console):
+    """An unknown path anywhere is 404 problem+json."""
+    answer = await console.get("/nothing/here")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["instance"] == "/nothing/here"

@@ -1,0 +1,153 @@
+"""`/hooks` over HTTP: acknowledged after the commit, once per delivery, refused without a trace of why to strangers."""
+
+import asyncio
+import hashlib
+import hmac
+
+import pytest
+
+from taske_ray.core.ids import parse_id
+
+pytestmark = pytest.mark.integration
+ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
+SIGNED = {
+    "type": "hmac",
+    "secret": "topsecret-topsecret",
+    "signed": [{"raw": True}],
+    "signature": {"value": "{{ req.headers['x-signature'] }}", "encoding": "hex"},
+}
+
+
+async def hook(mina, **params):
+    document = {"name": "Hook", "trigger": {"capability": "system.webhook", "params": params}, "actions": ACTIONS}
+    answer = await mina.post("/tasks", json=document)
+    assert answer.status_code == 201, answer.json()
+    task = answer.json()
+    return task, "/" + task["trigger"]["hook_url"].rpartition("/")[2]
+
+
+async def skips(database):
+    rows = await database.fetch("SELECT reason, sum(count)::int AS n FROM skips GROUP BY reason")
+    return {row["reason"]: row["n"] for row in rows}
+
+
+async def test_a_delivery_is_a_run(mina, hooks):
+    """202 with a run whose input is the delivery: JSON as a value, text as text, the query, the headers."""
+    task, place = await hook(mina)
+    assert task["trigger"]["signed"] is False
+    answer = await hooks.post(place, json={"a": [1]}, params={"q": "x"}, headers={"x-kind": "test"})
+    assert answer.status_code == 202, answer.text
+    run = (await mina.get(f"/runs/{answer.json()['run_id']}")).json()
+    output = run["trigger_output"]
+    assert (output["body"], output["query"], output["method"]) == ({"a": [1]}, {"q": "x"}, "POST")
+    assert output["headers"]["x-kind"] == "test"
+    text = await hooks.post(place, content=b"plain words", headers={"content-type": "text/plain"})
+    run = (await mina.get(f"/runs/{text.json()['run_id']}")).json()
+    assert run["trigger_output"]["body"] == "plain words"
+
+
+async def test_fifty_equal_deliveries_are_one_run(mina, hooks, database):
+    """The same delivery fifty times at once: fifty times 202 with the same run."""
+    task, place = await hook(mina)
+    headers = {"webhook-id": "evt-1"}
+    answers = await asyncio.gather(*(hooks.post(place, json={"n": 1}, headers=headers) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["run_id"] for answer in answers}) == 1
+    assert len((await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]) == 1
+    assert (await skips(database))["duplicate"] == 49
+
+
+async def test_signatures_are_checked_on_the_raw_bytes(mina, hooks, database):
+    """A right signature is taken, a wrong or missing one is 401 with a skip and no run; the secret is masked."""
+    task, place = await hook(mina, verify=SIGNED)
+    assert task["trigger"]["params"]["verify"]["secret"] == "••••"
+    assert task["trigger"]["signed"] is True
+    body = b'{ "spaces":  1 }'
+    right = hmac.new(b"topsecret-topsecret", body, hashlib.sha256).hexdigest()
+    assert (await hooks.post(place, content=body, headers={"x-signature": right})).status_code == 202
+    assert (await hooks.post(place, content=body + b" ", headers={"x-signature": right})).status_code == 401
+    assert (await hooks.post(place, content=body)).status_code == 401
+    assert len((await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]) == 1
+    assert (await skips(database))["invalid_signature"] == 2
+
+
+async def test_the_mask_sent_back_keeps_the_secret(mina, hooks):
+    """A task that is read, changed and saved again keeps its hook and its secret."""
+    task, place = await hook(mina, verify=SIGNED)
+    document = {name: task[name] for name in ("name", "actions")} | {
+        "trigger": {name: task["trigger"][name] for name in ("capability", "params")}
+    }
+    saved = await mina.put(f"/tasks/{task['id']}", json=document | {"name": "Renamed"})
+    assert saved.json()["trigger"]["hook_url"] == task["trigger"]["hook_url"]
+    right = hmac.new(b"topsecret-topsecret", b"{}", hashlib.sha256).hexdigest()
+    assert (await hooks.post(place, content=b"{}", headers={"x-signature": right})).status_code == 202
+
+
+async def test_disabled_deleted_and_unknown_look_alike(mina, hooks, database):
+    """All three are the same 404, at once, also where the definition was in memory; disabled leaves a skip."""
+    task, place = await hook(mina)
+    assert (await hooks.post(place, json={})).status_code == 202
+    await mina.post(f"/tasks/{task['id']}/disable")
+    disabled = await hooks.post(place, json={})
+    await mina.delete(f"/tasks/{task['id']}")
+    deleted = await hooks.post(place, json={})
+    unknown = await hooks.post("/" + "A" * 43, json={})
+    short = await hooks.post("/short", json={})
+    shown = [{**answer.json(), "request_id": ""} for answer in (disabled, deleted, unknown, short)]
+    assert shown[1:] == shown[:-1]
+    assert disabled.status_code == 404
+    assert place not in disabled.text
+    assert (await skips(database))["disabled"] == 1
+
+
+async def test_a_changed_hook_uses_its_new_rules_at_once(mina, hooks):
+    """A task saved with a signature refuses unsigned deliveries from the next one on."""
+    task, place = await hook(mina)
+    assert (await hooks.post(place, json={})).status_code == 202
+    document = {"name": "Hook", "trigger": {"capability": "system.webhook", "params": {"verify": SIGNED}}}
+    assert (await mina.put(f"/tasks/{task['id']}", json=document | {"actions": ACTIONS})).status_code == 200
+    assert (await hooks.post(place, json={})).status_code == 401
+
+
+async def test_only_post_and_only_a_mebibyte(mina, hooks):
+    """Other methods are 405 with Allow, larger bodies 413, too long delivery ids 422; none makes a run."""
+    task, place = await hook(mina)
+    refused = await hooks.get(place)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert (await hooks.post(place, content=b"x" * (1024 * 1024 + 1))).status_code == 413
+    assert (await hooks.post(place, content=b"x" * (1024 * 1024))).status_code == 202
+    assert (await hooks.post(place, json={}, headers={"webhook-id": "x" * 256})).status_code == 422
+    assert len((await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]) == 1
+
+
+async def test_odd_text_is_stored_mended(mina, hooks):
+    """NUL, half characters and huge numbers, which JSON allows and PostgreSQL does not, never make a 500."""
+    _, place = await hook(mina)
+    answer = await hooks.post(
+        place, content=b'{"a": "\\u0000\\ud800", "b": 1e999, "c": 123456789012345678901234567890}'
+    )
+    assert answer.status_code == 202, answer.text
+
+
+async def first_run(mina, task):
+    async with asyncio.timeout(10):
+        while True:
+            items = (await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]
+            if items:
+                return parse_id("run", items[0]["id"])
+            await asyncio.sleep(0.01)
+
+
+async def test_respond_result_waits_for_the_run(mina, hooks, database):
+    """With `respond: result` the answer is the run's last output, as soon as the run has one."""
+    task, place = await hook(mina, respond="result")
+    waiting = asyncio.create_task(hooks.post(place, json={}))
+    run_id = await first_run(mina, task)
+    await database.fetch(
+        "INSERT INTO steps (run_id, step, key, capability, status, output)"
+        " VALUES (%(id)s, 1, 'action1', 'http.request', 'succeeded', '{\"x\": 1}')",
+        {"id": run_id},
+    )
+    await database.fetch("UPDATE runs SET status = 'succeeded', finished_at = now() WHERE id = %(id)s", {"id": run_id})
+    answer = await waiting
+    assert (answer.status_code, answer.json()) == (200, {"x": 1})
