@@ -1,0 +1,210 @@
+"""Catalog and connections over HTTP: read by everyone in their language, written by admins, secrets never shown."""
+
+import pytest
+
+from taske_ray.core.outcome import ErrorClass, Failed, Succeeded
+from taske_ray.services.catalog_cache import CapabilityCache
+
+pytestmark = pytest.mark.integration
+
+ACME = {
+    "module": "acme",
+    "name": {"en": "Acme", "ko": "아크메"},
+    "base_url": "https://api.acme.example",
+    "auth": [{"id": "token", "type": "bearer", "test": {"path": "/me"}}],
+    "capabilities": [
+        {
+            "capability": "acme.thing.create",
+            "kind": "action",
+            "name": {"en": "Create a thing", "ko": "물건 만들기"},
+            "params": {
+                "type": "object",
+                "required": ["title"],
+                "additionalProperties": False,
+                "properties": {"title": {"type": "string"}},
+            },
+            "request": {"method": "POST", "path": "/things", "body": {"title": "{{ params.title }}"}},
+            "response": {"output": {"id": "{{ response.body.id }}"}},
+        }
+    ],
+}
+TOKEN = {"module": "slack", "auth": "bot_token", "name": "Team", "fields": {"token": "xoxb-0123456789-abcdefghij"}}
+
+
+async def test_the_catalog_speaks_three_languages(mina):
+    """Names follow Accept-Language; lists filter by kind, module and words."""
+    modules = (await mina.get("/modules", headers={"accept-language": "ko-KR, en;q=0.5"})).json()["items"]
+    assert {one["module"]: one["name"] for one in modules}["system"] == "시스템"
+    capability = (await mina.get("/capabilities/slack.chat.post_message", headers={"accept-language": "ja"})).json()
+    assert capability["connection_required"] is True
+    assert "text" in capability["params"]["properties"]
+    listed = (await mina.get("/capabilities", params={"kind": "trigger", "module": "system"})).json()["items"]
+    assert {one["capability"] for one in listed} >= {"system.schedule.cron", "system.webhook", "system.manual"}
+    found = (await mina.get("/capabilities", params={"q": "크론"})).json()["items"]
+    assert [one["capability"] for one in found] == ["system.schedule.cron"]
+    assert (await mina.get("/capabilities", params={"kind": "colour"})).status_code == 422
+    assert (await mina.get("/modules/nothing")).status_code == 404
+
+
+async def test_catalog_lists_are_paged(mina):
+    """Walking the pages gives every capability once."""
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = (await mina.get("/capabilities", params=query)).json()
+        seen += [one["capability"] for one in page["items"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    every = (await mina.get("/capabilities", params={"limit": 1000})).json()["items"]
+    assert seen == [one["capability"] for one in every]
+
+
+async def test_an_admin_adds_a_module_that_nobody_coded_for(api, admin, person, calls, database):
+    """PUT by an admin is usable at once by a task and by other processes; others may not; DELETE retires it."""
+    assert (await api.put("/admin/modules/acme", json=ACME, headers=person["headers"])).status_code == 403
+    first = await api.put("/admin/modules/acme", json=ACME, headers=admin["headers"])
+    assert first.status_code == 200, first.json()
+    assert first.json() == {"module": "acme", "version": 1, "changed": True, "capabilities": {"acme.thing.create": 1}}
+    again = await api.put("/admin/modules/acme", json=ACME, headers=admin["headers"])
+    assert again.json() | {"changed": True} == first.json()
+    assert again.json()["changed"] is False
+    assert (await CapabilityCache(database).latest("acme.thing.create")).kind == "action"
+    made = await api.post(
+        "/connections",
+        json={"module": "acme", "auth": "token", "name": "Acme", "fields": {"token": "t" * 20}},
+        headers=person["headers"],
+    )
+    task = {
+        "name": "Make things",
+        "trigger": {"capability": "system.manual"},
+        "actions": [
+            {"capability": "acme.thing.create", "connection": made.json()["id"], "params": {"title": "{{ now }}"}}
+        ],
+    }
+    saved = await api.post("/tasks", json=task, headers=person["headers"])
+    assert saved.status_code == 201, saved.json()
+    plan = (await api.post(f"/tasks/{saved.json()['id']}/plan", headers=person["headers"])).json()["requests"]
+    assert plan[0]["url"] == "https://api.acme.example/things"
+    assert "t" * 20 not in str(plan)
+    calls.outcomes = [Succeeded({"id": 7})]
+    invoked = await api.post(
+        "/capabilities/acme.thing.create/invoke",
+        json={"connection": made.json()["id"], "params": {"title": "x"}},
+        headers=person["headers"],
+    )
+    assert (invoked.status_code, invoked.json()) == (200, {"id": 7})
+    assert (await api.delete("/admin/modules/acme", headers=admin["headers"])).status_code == 204
+    refused = await api.post("/tasks", json=task, headers=person["headers"])
+    assert refused.json()["errors"][0]["code"] == "unknown_capability"
+    assert (await CapabilityCache(database).pinned("acme.thing.create", 1)).id == "acme.thing.create"
+
+
+async def test_bad_documents_and_versions_are_refused(api, admin):
+    """A broken document is a 422 with pointers, another id than the path's too, a wrong version 409."""
+    headers = admin["headers"]
+    broken = await api.put("/admin/modules/acme2", json={"module": "acme2", "colour": 1}, headers=headers)
+    assert broken.status_code == 422
+    assert {"/colour", "/name", "/capabilities"} <= {one["pointer"] for one in broken.json()["errors"]}
+    other = await api.put("/admin/modules/other", json=ACME, headers=headers)
+    assert other.json()["errors"][0]["pointer"] == "/module"
+    document = ACME | {"module": "acme3", "capabilities": [ACME["capabilities"][0] | {"capability": "acme3.x"}]}
+    stale = await api.put("/admin/modules/acme3", json=document | {"version": 5}, headers=headers)
+    assert (stale.status_code, stale.json()["code"]) == (409, "version_conflict")
+
+
+async def test_connections_are_write_only(mina, database):
+    """The secret is in no answer and not in the row; only its last characters are shown."""
+    made = await mina.post("/connections", json=TOKEN)
+    assert made.status_code == 201, made.json()
+    connection = made.json()
+    assert connection["id"].startswith("conn_")
+    assert connection["fields"] == {"token": "••••ghij"}
+    place = f"/connections/{connection['id']}"
+    answers = [await mina.get(place), await mina.get("/connections"), await mina.patch(place, json={"name": "New"})]
+    assert all("xoxb-0123456789" not in answer.text for answer in answers)
+    assert answers[2].json()["name"] == "New"
+    rows = await database.fetch("SELECT * FROM connections")
+    assert all("xoxb-0123456789" not in str(row) for row in rows)
+    assert all(b"xoxb-0123456789" not in bytes(row["sealed"]) for row in rows)
+
+
+async def test_bad_fields_of_a_connection_have_pointers(mina):
+    """Unknown modules, schemes and fields are told apart by their pointers."""
+    cases = [
+        (TOKEN | {"module": "nothing"}, "/module"),
+        (TOKEN | {"auth": "nothing"}, "/auth"),
+        (TOKEN | {"auth": "oauth"}, "/auth"),
+        (TOKEN | {"fields": {}}, "/fields/token"),
+        (TOKEN | {"fields": {"token": "x", "colour": 1}}, "/fields/colour"),
+        (TOKEN | {"name": ""}, "/name"),
+    ]
+    for body, pointer in cases:
+        answer = await mina.post("/connections", json=body)
+        assert answer.status_code == 422
+        assert pointer in {one["pointer"] for one in answer.json()["errors"]}, answer.json()
+
+
+async def test_where_a_credential_goes_needs_the_secret_again(mina):
+    """Changing the hosts of an http connection without its token is refused; with it, it is taken."""
+    body = {
+        "module": "http",
+        "auth": "bearer",
+        "name": "API",
+        "fields": {"token": "secret-secret-secret", "hosts": ["api.example.com"]},
+    }
+    made = (await mina.post("/connections", json=body)).json()
+    place = f"/connections/{made['id']}"
+    stolen = await mina.patch(place, json={"fields": {"hosts": ["evil.example"]}})
+    assert stolen.status_code == 422
+    moved = await mina.patch(place, json={"fields": {"hosts": ["b.example.com"], "token": "secret-secret-secret"}})
+    assert moved.json()["fields"]["hosts"] == ["b.example.com"]
+
+
+async def test_testing_a_connection(mina, calls):
+    """The label of a good answer is kept; a bad one is told with its class and changes nothing."""
+    made = (await mina.post("/connections", json=TOKEN)).json()
+    place = f"/connections/{made['id']}"
+    calls.outcomes = [Succeeded({"label": "Team Taske"}), Failed(ErrorClass.AUTH_REVOKED, "invalid_auth", "No.")]
+    assert (await mina.post(f"{place}/test")).json() == {"ok": True, "label": "Team Taske", "error": None}
+    refused = (await mina.post(f"{place}/test")).json()
+    assert (refused["ok"], refused["error"]["class"]) == (False, "auth_revoked")
+    assert (await mina.get(place)).json()["label"] == "Team Taske"
+
+
+async def test_a_foreign_connection_is_unknown(mina, auth, auth_services):
+    """Nobody can use, read, test or delete another's connection, and a task with it is refused like a made-up one."""
+    made = (await mina.post("/connections", json=TOKEN)).json()
+    await auth_services.accounts.create_user("thief@example.com", "seven green bottles")
+    login = {"email": "thief@example.com", "password": "seven green bottles"}
+    headers = {"authorization": f"Bearer {(await auth.post('/login', json=login)).json()['access_token']}"}
+    seen = []
+    for connection in (made["id"], "conn_" + "0" * 32):
+        place = f"/connections/{connection}"
+        statuses = [
+            (await mina.request(method, path, json=body, headers=headers)).status_code
+            for method, path, body in [
+                ("GET", place, None),
+                ("PATCH", place, {"name": "x"}),
+                ("POST", f"{place}/test", None),
+                ("DELETE", place, None),
+            ]
+        ]
+        task = {
+            "name": "x",
+            "trigger": {"capability": "system.manual"},
+            "actions": [
+                {
+                    "capability": "slack.chat.post_message",
+                    "connection": connection,
+                    "params": {"channel": "C1", "text": "x"},
+                }
+            ],
+        }
+        refused = (await mina.post("/tasks", json=task, headers=headers)).json()["errors"]
+        invoke = {"connection": connection, "params": {"channel": "C1", "text": "x"}}
+        path = "/capabilities/slack.chat.post_message/invoke"
+        invoked = (await mina.post(path, json=invoke, headers=headers)).json()["errors"]
+        seen.append((statuses, refused, invoked))
+    assert seen[0] == seen[1]
+    assert seen[0][0] == [404] * 4
+    assert seen[0][1][0]["code"] == "unknown_connection"
