@@ -276,7 +276,7 @@ async def test_the_sweep_sees_schedules_a_second_late_and_nothing_else(world):
     assert {trigger.id for trigger in await world.triggers.overdue()} == {late.id, interval.id}
 
 
-# skips ------------------------------------------------------------------------------------------------------------------
+# skips ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_flood_of_skips_is_one_row_a_minute(world):

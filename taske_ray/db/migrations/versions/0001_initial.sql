@@ -281,7 +281,7 @@ CREATE TABLE runs (
 ) PARTITION BY RANGE (id);
 CREATE INDEX ON runs (user_id, priority, available_at, id) WHERE status IN ('queued', 'waiting');
 CREATE INDEX ON runs (owner, user_id) WHERE status = 'running';
-CREATE INDEX ON runs (owner, assigned_at) WHERE status = 'running' AND started_at IS NULL;
+CREATE INDEX ON runs (owner, assigned_at) WHERE status = 'running' AND claims > 0;
 CREATE INDEX ON runs (task_id, id);
 CREATE INDEX ON runs (user_id, id);
 
