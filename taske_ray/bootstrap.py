@@ -133,7 +133,7 @@ def task_services(
         tasks=tasks,
         plans=Plans(database, cache=cache, tasks=tasks),
         explanations=Explanations(database, tasks=tasks),
-        runs=Runs(database, firing=firing, hosts=ports.run_hosts),
+        runs=Runs(database, firing=firing),
         connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls),
         modules=Modules(database, cache),
         invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),
@@ -173,21 +173,21 @@ def open_store(database: Database, stack: AsyncExitStack) -> FireStore:
     return store
 
 
-def prepare(settings: Settings, *, stand_ins_url: str | None = None) -> None:
+def prepare(settings: Settings) -> None:
     """Make a migrated database usable: master key, catalog, signing key.
 
-    With `stand_ins_url` the modules that the stand-ins play point there (origin `demo`); without it the catalog's own
-    come back. Raises StartRefused, Invalid, Unavailable.
+    With `demo_url` the modules that the stand-ins play point there (origin `demo`); without it the catalog's own come
+    back. Raises StartRefused, Invalid, Unavailable.
     """
     ensure_master_key(settings)
-    asyncio.run(_prepare(settings, stand_ins_url))
+    asyncio.run(_prepare(settings))
 
 
-async def _prepare(settings: Settings, stand_ins_url: str | None) -> None:
+async def _prepare(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack, rows=1, hot=1)
         shipped = load_documents()
-        played = [] if stand_ins_url is None else played_documents(shipped, stand_ins_url)
+        played = [] if settings.demo_url is None else played_documents(shipped, settings.demo_url)
         await _sync(database, shipped, played)
         await SigningKeys(database, Sealer(database, open_keyring(settings, ["auth"]))).current()
 

@@ -124,7 +124,7 @@ def _read(env: Mapping[str, str]) -> Settings:
     def items(name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in (text(name) or "").split(",") if part.strip())
 
-    smtp_url = text("SMTP_URL")
+    smtp_url, usual = text("SMTP_URL"), Density()
     settings = Settings(
         data_dir=Path(text("DATA_DIR") or default_data_dir()),
         host=text("HOST") or "127.0.0.1",
@@ -143,8 +143,8 @@ def _read(env: Mapping[str, str]) -> Settings:
         demo_url=_origin(text("DEMO_URL")),
         density=Density(
             **{
-                name: _number(env, name.upper(), int(spec.default), 1, 1_000_000)
-                for name, spec in Density.__dataclass_fields__.items()
+                name: _number(env, name.upper(), getattr(usual, name), 1, 1_000_000)
+                for name in Density.__dataclass_fields__
             }
         ),
     )

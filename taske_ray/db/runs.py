@@ -181,10 +181,10 @@ class RunStore:
         return [Advanced(a.run_id in cancelled, cancelled.get(a.run_id, False)) for a in advances]
 
 
-async def cancel_run(database: Database, *, owner: UUID, run_id: UUID) -> tuple[str, UUID | None] | None:
-    """Cancel a run of user `owner`: (its status now, the host that executes it); None when it is none or ended."""
+async def cancel_run(database: Database, *, owner: UUID, run_id: UUID) -> str | None:
+    """Cancel a run of user `owner`: its status now (a running one ends behind its call); None when none or ended."""
     rows = await database.fetch(queries.cancel_run, {"run_id": run_id, "user_id": owner})
-    return (rows[0]["status"], rows[0]["owner"]) if rows else None
+    return rows[0]["status"] if rows else None
 
 
 def _json(value: Any) -> str | None:

@@ -13,7 +13,7 @@ _now = {"server_default": text("clock_timestamp()")}
 
 def _time(*, default: bool = False, **options: Any) -> Any:
     """A timestamptz column; `default`: the database's clock fills it in."""
-    filled = {"sa_column_kwargs": _now, "default": None} if default else {}
+    filled: dict[str, Any] = {"sa_column_kwargs": _now, "default": None} if default else {}
     return Field(sa_type=DateTime(timezone=True), **filled, **options)
 
 
@@ -22,7 +22,7 @@ def _json(**options: Any) -> Any:
 
 
 def _texts(**options: Any) -> Any:
-    return Field(sa_type=ARRAY(Text), **options)  # type: ignore[call-overload]
+    return Field(sa_type=ARRAY(Text), **options)
 
 
 class User(SQLModel, table=True):

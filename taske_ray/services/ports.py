@@ -1,4 +1,4 @@
-"""What services need from the actors, as five small promises; `actors/cluster_ports.py` keeps them, tests use fakes."""
+"""What services need from the actors, as four small promises; `actors/cluster_ports.py` keeps them, tests use fakes."""
 
 from typing import Any, Protocol
 from uuid import UUID
@@ -21,10 +21,6 @@ class RunHosts(Protocol):
 
     def queued(self) -> None:
         """Nudge the hosts to claim queued runs now."""
-        ...
-
-    def cancelled(self, owner: UUID, run_id: UUID) -> None:
-        """Nudge a run's host to look at its cancellation now."""
         ...
 
 

@@ -14,7 +14,6 @@ from taske_ray.db.runs import cancel_run
 from taske_ray.db.tasks import TaskRows
 from taske_ray.errors import Conflict, Invalid, NotFound
 from taske_ray.services.firing import Firing
-from taske_ray.services.ports import RunHosts
 
 _over = frozenset({"succeeded", "failed", "skipped"})
 
@@ -22,12 +21,11 @@ _over = frozenset({"succeeded", "failed", "skipped"})
 class Runs:
     """What a user can do with runs."""
 
-    def __init__(self, database: Database, *, firing: Firing, hosts: RunHosts) -> None:
+    def __init__(self, database: Database, *, firing: Firing) -> None:
         self._database = database
         self._history = History(database)
         self._tasks = TaskRows(database)
         self._firing = firing
-        self._hosts = hosts
 
     async def list(
         self,
@@ -65,10 +63,7 @@ class Runs:
             if run.status == "cancelled":
                 return {"run_id": run_id, "status": "cancelled"}
             raise Conflict(f"The run has {run.status} already", code="run_finished")
-        status, host = found
-        if host is not None:
-            self._hosts.cancelled(owner, run.id)
-        return {"run_id": run_id, "status": status}
+        return {"run_id": run_id, "status": found}
 
     async def replay(
         self,

@@ -36,9 +36,6 @@ class FakeHosts:
     def queued(self):
         self.nudges.append(("queued", None))
 
-    def cancelled(self, owner, run_id):
-        self.nudges.append(("cancelled", run_id))
-
 
 class FakeWatchers:
     """A supervisor that counts its nudges."""

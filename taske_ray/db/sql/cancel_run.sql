@@ -9,4 +9,4 @@ UPDATE runs r SET
     fence = CASE WHEN t.status = 'running' THEN r.fence ELSE r.fence + 1 END
 FROM target t
 WHERE r.id = t.id AND t.status IN ('queued', 'waiting', 'running', 'needs_attention')
-RETURNING r.status, r.owner
+RETURNING r.status
