@@ -26,14 +26,14 @@ _last_answers_s = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send. `body` is a JSON text in which `%d` is the number of the request.
+    """What to send. `bodies` are taken in turn: JSON texts in which `%d` is the number of the request.
 
     Ends after `seconds` or after `count` requests, whichever comes first; `rate` (per second) makes the loop open.
     `id_field` names the field of the answer by which an accepted request is known later.
     """
 
     url: str
-    body: str
+    bodies: tuple[str, ...]
     clients: int
     seconds: float = 3600.0
     count: int | None = None
@@ -157,7 +157,8 @@ class Load:
         return None if self._plan.count is not None and number >= self._plan.count else number
 
     async def _one(self, client: Client, number: int, at: int) -> int:
-        body = self._plan.body.replace("%d", str(number)).encode()
+        bodies = self._plan.bodies
+        body = bodies[number % len(bodies)].replace("%d", str(number)).encode()
         data = request(self._plan.method, self._place.path, self._place.netloc, body, self._plan.headers)
         try:
             answer = await client.ask(data)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,11 +13,14 @@ import psutil
 
 from tests.bench.ledger import Ledger, Verdict, judge
 from tests.bench.load import Plan, Sent, generate
+from tests.bench.usage import Usage
 
 ROOT: Final = Path(__file__).parents[2]
-BODY: Final = '{"n":%d}'
+BODIES: Final = ('{"n":%d}',)
 _quiet_s: Final = 20.0
 _look_s: Final = 0.05
+_afterwards_s: Final = 1.0
+"""Long enough for a duplicate that follows to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,30 @@ def running(module: str, *args: str) -> Iterator[Stub]:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """Processor time of one measurement, in seconds: the service's by kind of process, the stand's, everything's.
+
+    `elapsed_s` is the wall time over which it was spent.
+    """
+
+    service: Mapping[str, float]
+    stand: float
+    machine: float
+    elapsed_s: float
+
+    @property
+    def others(self) -> float:
+        """What programs that are no part of the measurement took meanwhile."""
+        return max(0.0, self.machine - self.stand - sum(self.service.values()))
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """One measurement of a pipeline: what was sent, what came of it, and what the stand itself used of the CPU."""
+    """One measurement of a pipeline: what was sent, what came of it, what it cost."""
 
     sent: Sent
     verdict: Verdict
-    receiver_cpu_s: float
+    cost: Cost
 
     @property
     def runs_per_second(self) -> float:
@@ -79,20 +100,32 @@ class Measured:
         return percentile([(answered - at) / 1e6 for at, answered in self.sent.accepted.values()], percent)
 
 
-async def measure(plan: Plan, receiver: Stub) -> Measured:
-    """Send by the plan, wait until the receiver has seen everything, or nothing new for a while, and judge."""
-    ledger, process = Ledger(receiver.port), psutil.Process(receiver.pid)
-    first, cpu_s = ledger.count(), _cpu_s(process)
+async def measure(plan: Plan, receiver: Stub, look: Callable[[], Usage]) -> Measured:
+    """Send by the plan, wait until the receiver has seen everything, or nothing new for a while, and judge.
+
+    `look` tells what the pipeline has used so far.
+    """
+    ledger, stand = Ledger(receiver.port), [psutil.Process(receiver.pid), psutil.Process()]
+    first, stand_s, before = ledger.count(), _cpu_s(stand), look()
     sent = await generate(plan)
     await _settle(ledger, first + 2 * len(sent.accepted))
-    used = _cpu_s(process) - cpu_s
-    return Measured(sent, judge(sent.accepted, ledger.since(first), first_receipt=first), used)
+    after = look()
+    cost = Cost(
+        service=after.cpu_since(before),
+        stand=sent.cpu_s + _cpu_s(stand) - stand_s,
+        machine=after.machine_s - before.machine_s,
+        elapsed_s=after.at_s - before.at_s,
+    )
+    await asyncio.sleep(_afterwards_s)
+    return Measured(sent, judge(sent.accepted, ledger.since(first), first_receipt=first), cost)
 
 
 async def ceiling(receiver: Stub, *, seconds: float, clients: int = 64) -> float:
     """Requests per second that the load generator and the receiver reach with nothing between them."""
     headers = {"idempotency-key": "ceiling"}
-    sent = await generate(Plan(receiver.url + "/ceiling", BODY, clients, seconds, headers=headers, id_field="receipt"))
+    sent = await generate(
+        Plan(receiver.url + "/ceiling", BODIES, clients, seconds, headers=headers, id_field="receipt")
+    )
     return sent.per_second
 
 
@@ -103,7 +136,6 @@ async def _settle(ledger: Ledger, wanted: int) -> None:
         await asyncio.sleep(_look_s)
         before, seen = seen, ledger.count()
         changed_at = loop.time() if seen != before else changed_at
-    await asyncio.sleep(1.0 if seen == wanted else 0.0)  # long enough for a duplicate that follows to be seen
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -114,6 +146,5 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
