@@ -102,6 +102,10 @@ class Settings:
         }
         return {f"TASKE_{name}": value for name, value in values.items() if value}
 
+    def child_env(self) -> dict[str, str]:
+        """The whole environment of a child process that shall run with these settings."""
+        return {**os.environ, **self.to_env()}
+
 
 def default_data_dir() -> Path:
     """The user's own data folder; for root one that the embedded database's own user can reach."""

@@ -219,8 +219,9 @@ def test_every_error_has_a_status():
     """Every leaf of the error tree that a request can meet has its HTTP status."""
     problems = pytest.importorskip("deployments.shared.problems")
     mapped = problems.statuses
-    missing = [leaf.__name__ for leaf in _leaves(errors.TaskeError) if leaf is not errors.StartRefused]
-    assert [name for name in missing if not _has_row(getattr(errors, name), mapped)] == []
+    # errors of the launcher and the actors are caught where they are raised; those of errors.py reach a request
+    leaves = [leaf for leaf in _leaves(errors.TaskeError) if leaf.__module__ == errors.__name__]
+    assert [leaf.__name__ for leaf in leaves if leaf is not errors.StartRefused and not _has_row(leaf, mapped)] == []
 
 
 def _leaves(kind: type) -> Iterator[type]:

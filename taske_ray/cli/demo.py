@@ -45,7 +45,7 @@ class DemoProcess:
     def __init__(self, settings: Settings, port: int) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "taske_ray.cli.demo", str(port)],
-            env={**os.environ, **settings.to_env()},
+            env=settings.child_env(),
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the launcher's to hear
         )
