@@ -1,7 +1,7 @@
 """TriggerSupervisor: makes what is live equal to what is desired, and keeps every host alive.
 
-    desired  = enabled triggers in PostgreSQL           read on from the last change at every nudge and twice a second,
-    live     = what the watcher hosts say they watch    and in full, with the hosts asked again, every ten seconds
+    desired  = enabled triggers in PostgreSQL           read in full at a nudge, twice a second from the last change on
+    live     = what the watcher hosts say they watch    both sides in full, the hosts asked again, every ten seconds
     plan     = core.reconcile.plan(desired, live)       pure; planning twice changes nothing
 
 It may forget everything: a new one reads both sides again. Two of them at once, after a partition, start watchers twice
@@ -28,6 +28,7 @@ from taske_ray.settings import Settings
 
 _tick_s, _whole_s, _hosts_s = 0.5, 10.0, 1.0
 _most_at_once = 1_000
+_rest = 10  # times as long as a full look took: at most a tenth of the time goes into them
 _drain_s = 21.0
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class TriggerSupervisor:
         self._seen = 0
         self._watcher_hosts = self._density.watcher_hosts
         self._nudged = asyncio.Event()
+        self._rested_at = 0.0
         self._stopping = False
         self._loops: list[asyncio.Task[None]] = []
 
@@ -111,12 +113,12 @@ class TriggerSupervisor:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             try:
-                if loop.time() >= whole_at:
+                if loop.time() >= whole_at or self._hosts_changed():
                     await self._look_whole()
                     whole_at = loop.time() + _whole_s
-                else:
-                    await self._look_on()
-                await self._reconcile()
+                    await self._reconcile()
+                elif await self._look_on():
+                    await self._reconcile()
             except Unavailable as error:
                 _log.warning("triggers are not reconciled: %s", error)
             except Exception:  # noqa: BLE001 - logged, and the next round comes all the same
@@ -125,12 +127,19 @@ class TriggerSupervisor:
             await self._pause()
 
     async def _pause(self) -> None:
+        """Until a nudge, or for a tick; nudges that come faster than they can be followed wait for the next tick."""
+        if self._nudged.is_set():
+            await asyncio.sleep(_tick_s)
+            return
         try:
             async with asyncio.timeout(_tick_s):
                 await self._nudged.wait()
         except TimeoutError:
-            pass
-        self._nudged.clear()
+            return
+
+    def _hosts_changed(self) -> bool:
+        """Whether watcher hosts came or went since the last whole look, or must be asked again."""
+        return {host.name for host in self._alive["watcher"]} != self._live.keys()
 
     async def _look_whole(self) -> None:
         """Read both sides in full: every enabled trigger, and what every host watches."""
@@ -143,18 +152,24 @@ class TriggerSupervisor:
                 _log.warning("%s does not answer; its triggers wait for it or move", host.name)
         self._live = live
 
-    async def _look_on(self) -> None:
-        """Read what changed since the last look, and notice hosts that came or went."""
-        # numbers are drawn before COMMIT: a little is read again, and a deletion shows in the next whole look
+    async def _look_on(self) -> bool:
+        """Read what is desired now; whether it is anything else than before."""
+        loop = asyncio.get_running_loop()
+        before = dict(self._desired)
+        if self._nudged.is_set() and loop.time() >= self._rested_at:
+            self._nudged.clear()
+            began = loop.time()
+            self._desired = await self._triggers.desired()  # a deleted trigger leaves no change to read on from
+            self._rested_at = loop.time() + _rest * (loop.time() - began)
+            return self._desired != before
+        # numbers are drawn before COMMIT: a little is read again
         for change in await self._triggers.changes(max(0, self._seen - 100)):
             self._seen = max(self._seen, change.change)
             if change.enabled:
                 self._desired[change.id] = change.version
             else:
                 self._desired.pop(change.id, None)
-        names = {host.name for host in self._alive["watcher"]}
-        if names != self._live.keys():
-            await self._look_whole()
+        return self._desired != before
 
     async def _reconcile(self) -> None:
         decision: Plan[UUID] = plan(self._desired, self._live, self._density.watchers_per_host)
