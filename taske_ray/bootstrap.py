@@ -134,7 +134,7 @@ def task_services(
         plans=Plans(database, cache=cache, tasks=tasks),
         explanations=Explanations(database, tasks=tasks),
         runs=Runs(database, firing=firing),
-        connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls),
+        connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls, watchers=ports.watchers),
         modules=Modules(database, cache),
         invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),
         authentication=authentication_of(settings, database),

@@ -1,6 +1,6 @@
 """The routes of `/auth`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Body
 from starlette.requests import Request
@@ -21,9 +21,12 @@ from taske_ray.services.sessions import Origin, Tokens
 router = new_router()
 _cookie = "taske_refresh"
 _cookie_lives_s = 30 * 24 * 3600
+_refused: dict[int | str, dict[str, Any]] = {401: {}, 403: {}}
 
 
-@router.post("/signup", status_code=202, response_model=wire.Accepted, openapi_extra=needs("public"))
+@router.post(
+    "/signup", status_code=202, response_model=wire.Accepted, openapi_extra=needs("public"), responses={403: {}}
+)
 async def sign_up(body: wire.SignUp, services: Services) -> Response:
     """Make an account. The answer is the same for a known address: its owner gets a mail instead."""
     await services.accounts.sign_up(body.email, body.password, body.locale)
@@ -37,13 +40,13 @@ async def verify(body: wire.Verify, services: Services) -> Response:
     return nothing()
 
 
-@router.post("/login", response_model=wire.TokenPair, openapi_extra=needs("public"))
+@router.post("/login", response_model=wire.TokenPair, openapi_extra=needs("public"), responses=_refused)
 async def log_in(body: wire.Login, services: Services, request: Request) -> Response:
     """Open a session. Browsers also get the refresh token as an HttpOnly cookie."""
     return _handed_out(request, await services.sessions.log_in(body.email, body.password, _origin(request)))
 
 
-@router.post("/refresh", response_model=wire.TokenPair, openapi_extra=needs("public"))
+@router.post("/refresh", response_model=wire.TokenPair, openapi_extra=needs("public"), responses=_refused)
 async def refresh(
     services: Services, request: Request, body: Annotated[wire.Refresh | None, Body()] = None
 ) -> Response:

@@ -45,6 +45,11 @@ async def mark_needs_reauth(database: Database, *, owner: UUID, connection_id: U
     await database.fetch(queries.mark_needs_reauth, values)
 
 
+async def resume_triggers(database: Database, *, owner: UUID, connection_id: UUID) -> None:
+    """The connection has a good credential again: its triggers go on."""
+    await database.fetch(queries.resume_triggers, {"user_id": owner, "connection_id": connection_id})
+
+
 async def known_connections(
     database: Database, *, owner: UUID, ids: Iterable[UUID]
 ) -> dict[UUID, tuple[str, str, str]]:

@@ -16,18 +16,21 @@ from taske_ray.db.tables import Connection
 from taske_ray.errors import FieldError, Invalid, NotFound
 from taske_ray.security.credentials import hints, seal_credentials
 from taske_ray.services.catalog_cache import CapabilityCache
-from taske_ray.services.ports import Calls
+from taske_ray.services.ports import Calls, Watchers
 from taske_ray.services.sealing import Sealer
 
 
 class Connections:
     """What a user can do with connections."""
 
-    def __init__(self, database: Database, *, cache: CapabilityCache, sealer: Sealer, calls: Calls) -> None:
+    def __init__(
+        self, database: Database, *, cache: CapabilityCache, sealer: Sealer, calls: Calls, watchers: Watchers
+    ) -> None:
         self._database = database
         self._cache = cache
         self._sealer = sealer
         self._calls = calls
+        self._watchers = watchers
 
     async def create(
         self, *, owner: UUID, module: str, auth: str, name: str, fields: Mapping[str, Any]
@@ -74,6 +77,8 @@ class Connections:
             row = await _find(tx, connection_id, owner, lock=True)
             saved = await rows.change_connection(tx, row, **changes) if changes else row
             await _audit(tx, "connection.change", saved)
+        if "status" in changes:
+            await self._resume(saved)
         return _view(saved)
 
     async def delete(self, connection_id: str, *, owner: UUID) -> None:
@@ -93,11 +98,17 @@ class Connections:
             text = None if label is None else str(label)[:200]
             async with self._database.transaction() as tx:
                 await rows.mark_tested(tx, owner=owner, connection_id=row.id, label=text)
+            if row.status != "active":
+                await self._resume(row)
             return {"ok": True, "label": text, "error": None}
         if isinstance(outcome, Failed):
             error = {"class": outcome.error_class.value, "code": outcome.code, "message": outcome.message}
             return {"ok": False, "label": None, "error": error}
         return {"ok": False, "label": None, "error": {"code": "no_answer", "message": "The service did not answer"}}
+
+    async def _resume(self, row: Connection) -> None:
+        await rows.resume_triggers(self._database, owner=row.user_id, connection_id=row.id)
+        self._watchers.changed()
 
     async def _scheme(self, module: str, auth: str) -> AuthScheme:
         current = (await self._cache.catalog()).modules.get(module)

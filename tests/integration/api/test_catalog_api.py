@@ -2,7 +2,9 @@
 
 import pytest
 
+from taske_ray.core.ids import parse_id
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded
+from taske_ray.db.connections import mark_needs_reauth
 from taske_ray.services.catalog_cache import CapabilityCache
 
 pytestmark = pytest.mark.integration
@@ -208,3 +210,26 @@ async def test_a_foreign_connection_is_unknown(mina, auth, auth_services):
     assert seen[0] == seen[1]
     assert seen[0][0] == [404] * 4
     assert seen[0][1][0]["code"] == "unknown_connection"
+
+
+async def test_a_new_credential_resumes_what_waited_for_it(mina, calls, watchers, database):
+    """A connection that the service refused pauses its triggers; giving a new token or a good test lets them go on."""
+    made = (await mina.post("/connections", json=TOKEN)).json()
+    owner = (await database.fetch("SELECT user_id FROM connections ORDER BY id DESC LIMIT 1"))[0]["user_id"]
+    connection_id = parse_id("conn", made["id"])
+    task = (await mina.post("/tasks", json={"name": "x", "trigger": {"capability": "system.manual"}})).json()
+    values = {"id": parse_id("trigger", task["trigger"]["id"]), "connection": connection_id}
+    await database.fetch("UPDATE triggers SET connection_id = %(connection)s WHERE id = %(id)s", values)
+    for change in ("patch", "test"):
+        await mark_needs_reauth(database, owner=owner, connection_id=connection_id, reason="refused")
+        assert (await mina.get(f"/connections/{made['id']}")).json()["status"] == "needs_reauth"
+        assert (await mina.get(f"/tasks/{task['id']}")).json()["trigger"]["paused_reason"]
+        nudges = watchers.nudges
+        if change == "patch":
+            await mina.patch(f"/connections/{made['id']}", json={"fields": {"token": "xoxb-new-new-new-new"}})
+        else:
+            calls.outcomes = [Succeeded({"label": None})]
+            await mina.post(f"/connections/{made['id']}/test")
+        assert (await mina.get(f"/connections/{made['id']}")).json()["status"] == "active"
+        assert "paused_reason" not in (await mina.get(f"/tasks/{task['id']}")).json()["trigger"]
+        assert watchers.nudges == nudges + 1
