@@ -127,16 +127,20 @@ class Hosting:
             self._arm(actor_id, cell.actor.due_at)
 
     async def _afresh(self, actor_id: UUID, cell: _Cell, pause_s: float) -> None:
-        await self._clock.sleep(pause_s)
-        if self._cells.get(actor_id) is not cell:
+        while True:
+            await self._clock.sleep(pause_s)
+            if self._cells.get(actor_id) is not cell:
+                return
+            try:
+                actor = await cell.make()
+            except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
+                pause_s = self._pause_after(cell)
+                _log.exception("a watcher could not be made afresh; again in %.0f s", pause_s)
+                continue
+            if self._cells.get(actor_id) is cell:  # not stopped or replaced while it was being made
+                cell.actor = actor
+                self._arm(actor_id, actor.due_at)
             return
-        try:
-            cell.actor = await cell.make()
-        except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
-            _log.exception("a watcher could not be made afresh; it is tried again")
-            self._arm(actor_id, self._now_s() + self._pause_after(cell))
-            return
-        self._arm(actor_id, cell.actor.due_at)
 
     def _pause_after(self, cell: _Cell) -> float:
         cell.failures += 1

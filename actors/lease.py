@@ -89,19 +89,25 @@ class Lease:
         return datetime.fromtimestamp(self.now_s(), UTC)
 
     async def _renewed(self) -> bool:
-        begun = self._clock.monotonic()
         try:
-            row = await hosts.renew(self._connection, self.host_id)
+            await self._renew()
         except Unavailable:
             _log.warning("the lease could not be renewed: the database is away")
-            return False
+        except Exception:  # noqa: BLE001 - logged; without this loop the process would hold nothing and never end
+            _log.exception("the lease could not be renewed")
+        else:
+            return True
+        return False
+
+    async def _renew(self) -> None:
+        begun = self._clock.monotonic()
+        row = await hosts.renew(self._connection, self.host_id)
         if row is not None:
             self._row, self._begun = row, begun
-            return True
+            return
         _log.warning("this host was declared dead; it starts over as a new incarnation")
         await self._lost()
         await self.register()
-        return True
 
     async def _bury(self) -> None:
         """End the leases of processes of this machine that are known to have exited: their runs go on at once."""

@@ -52,7 +52,7 @@ class RunHost:
     async def take(self, runs: list[AssignedRun]) -> None:
         """Start runs that were given to this host."""
         if not self._draining:
-            await self._begin(runs)
+            await self._begin(runs, born=True)
 
     async def claim(self, _nudges: list[None] | None = None) -> None:
         """Look for queued runs now."""
@@ -121,10 +121,14 @@ class RunHost:
             await self._store.release(list(given.items()))
             self._abandoned = {run: fence for run, fence in self._abandoned.items() if run not in given}
 
-    async def _begin(self, runs: list[AssignedRun]) -> None:
-        """Start each run that is not live here already; those of another incarnation of this host are ignored."""
+    async def _begin(self, runs: list[AssignedRun], *, born: bool = False) -> None:
+        """Start each run that is not live here already; those of another incarnation of this host are ignored.
+
+        Only runs that were just `born`, owned under their first fence, are sure to have recorded nothing: a replay
+        that is claimed for the first time brings the steps that it does not repeat.
+        """
         new = [run for run in runs if run.run_id not in self._live and run.host == self._process.lease.host_id]
-        resumed = [run.run_id for run in new if run.fence > 1]
+        resumed = [run.run_id for run in new if not born or run.fence > 1]
         recorded = await self._store.steps(resumed) if resumed else {}
         for run in new:
             if run.run_id not in self._live:

@@ -73,15 +73,16 @@ class GroupCommit(Generic[Write, Result]):
                 await asyncio.sleep(_PAUSE_S)
 
     async def _one_by_one(self, batch: list[tuple[Write, asyncio.Future[Result]]], error: Exception) -> None:
-        alone = len(batch) == 1 or isinstance(error, Unavailable)
+        over = len(batch) == 1 or isinstance(error, Unavailable)
         for write, answer in batch:
-            if alone:
+            if over:
                 _refuse(answer, error)
                 continue
             try:
                 _answer(answer, (await self._commit_patiently([write]))[0])
             except Exception as own:  # noqa: BLE001 - this one write is the bad one
                 _refuse(answer, own)
+                over, error = isinstance(own, Unavailable), own  # away now: the others need not wait one after another
 
 
 def _answer(future: asyncio.Future[Result], result: Result) -> None:
