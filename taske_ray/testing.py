@@ -1,6 +1,6 @@
 """What tests of several packages share: a clock that is moved by hand, and a run log in memory. Not for production.
 
-`MemoryRunLog` behaves like `db/runs.py`: writes are fenced, nothing is opened after a cancel, an attempt is closed once,
+`MemoryRunLog` behaves like `db/runs.py`: writes are fenced, nothing is opened after a cancel, an attempt closes once,
 and a second success of one step is refused.
 """
 
@@ -59,7 +59,7 @@ async def eventually(fact: Callable[[], object], *, within_s: float = 5.0) -> No
     """Return as soon as `fact()` is true; AssertionError when it is not in time."""
     async with asyncio.timeout(within_s):
         try:
-            while not fact():
+            while not fact():  # noqa: ASYNC110 - a fact has no event
                 await asyncio.sleep(0.001)
         except asyncio.CancelledError:
             raise AssertionError(f"{fact} did not become true within {within_s} s") from None

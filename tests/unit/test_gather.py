@@ -17,6 +17,7 @@ class Worker:
         self.error = None
 
     async def __call__(self, batch):
+        """Take a batch."""
         self.batches.append(batch)
         await self.gate.wait()
         if self.error:

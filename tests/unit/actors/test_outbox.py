@@ -15,6 +15,7 @@ class Receiver:
         self.error = None
 
     async def __call__(self, batch):
+        """Take a batch."""
         self.calls.append(batch)
         await self.gate.wait()
         if self.error:

@@ -19,6 +19,7 @@ class Store:
         self.gate.set()
 
     async def __call__(self, writes):
+        """Take a batch."""
         self.batches.append(list(writes))
         await self.gate.wait()
         if self.away:
