@@ -1,6 +1,6 @@
 """The load generator: many keep-alive connections from one process of its own.
 
-`python -m tests.bench.load` reads a `Plan` as JSON from its input and writes what happened as JSON to its output.
+`python -m tests.bench.load FILE` reads a `Plan` as JSON from its input and writes what happened as JSON to the file.
 Closed loop: each client sends the next request when the last one is answered. Open loop: requests start at fixed
 instants whatever the answers do, and their latency counts from the instant, not from a late start.
 """
@@ -8,10 +8,12 @@ instants whatever the answers do, and their latency counts from the instant, not
 import asyncio
 import itertools
 import sys
+import tempfile
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -19,6 +21,7 @@ import uvloop
 
 from tests.bench.wire import Message, Reader, request
 
+ROOT: Final = Path(__file__).parents[2]
 _busy = (429, 503)
 _patience_s = 0.25
 _last_answers_s = 30.0
@@ -179,16 +182,17 @@ class Load:
 
 async def generate(plan: Plan) -> Sent:
     """Carry the plan out in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.load", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate(orjson.dumps(plan))
-    if process.returncode:
-        raise RuntimeError(f"the load generator ended with {process.returncode}")
-    told: dict[str, Any] = orjson.loads(output)
+    with tempfile.NamedTemporaryFile() as file:  # what happened can be megabytes: too much for a pipe under load
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.bench.load", file.name, stdin=asyncio.subprocess.PIPE, cwd=ROOT
+        )
+        await process.communicate(orjson.dumps(plan))
+        if process.returncode:
+            raise RuntimeError(f"the load generator ended with {process.returncode}")
+        told: dict[str, Any] = orjson.loads(file.read())
     return Sent(**{**told, "statuses": {int(status): count for status, count in told["statuses"].items()}})
 
 
 if __name__ == "__main__":
     happened = uvloop.run(Load(Plan(**orjson.loads(sys.stdin.buffer.read()))).run())
-    sys.stdout.buffer.write(orjson.dumps(happened, option=orjson.OPT_NON_STR_KEYS))
+    Path(sys.argv[1]).write_bytes(orjson.dumps(happened, option=orjson.OPT_NON_STR_KEYS))

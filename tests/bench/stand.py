@@ -6,16 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import psutil
 
 from tests.bench.ledger import Ledger, Verdict, judge
-from tests.bench.load import Plan, Sent, generate
+from tests.bench.load import ROOT, Plan, Sent, generate
 from tests.bench.usage import Usage
 
-ROOT: Final = Path(__file__).parents[2]
 BODIES: Final = ('{"n":%d}',)
 _quiet_s: Final = 20.0
 _look_s: Final = 0.05
