@@ -1,7 +1,8 @@
 """WatcherHost: the process that holds watchers, one per enabled trigger, thousands at a time.
 
 It watches what the supervisor tells it to, and sweeps: a schedule that no watcher fired a second after its instant is
-fired by whichever host finds it first. Losing the process costs the time until its triggers are handed out again.
+fired by whichever host finds it first, and a run that was held back by another of its task goes to the queue once that
+has ended. Losing the process costs the time until its triggers are handed out again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ class WatcherHost:
         self._ports = Ports(process.lease, _Recorder(self._fires, self._triggers), _Runs(directory), self._pool)
         process.run(self._hosting.keep())
         process.every(lambda: _sweep_s, self._sweep)
+        process.every(lambda: _sweep_s, self._triggers.release_held)
 
     async def watch(self, ids: list[UUID]) -> None:
         """Begin to watch these triggers, or begin anew with what their rows say now."""

@@ -72,6 +72,7 @@ class CronWatcher:
             task_id=trigger.task_id,
             task_version=trigger.version,
             trigger_version=trigger.version,
+            overlap=trigger.overlap,
             fire_key=fire_key(firing.at),
             run_id=run_id,
             input=output,

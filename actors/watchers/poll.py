@@ -108,6 +108,7 @@ class PollWatcher:
             task_id=trigger.task_id,
             task_version=trigger.version,
             trigger_version=trigger.version,
+            overlap=trigger.overlap,
             fire_key=key,
             run_id=run_id,
             input=output,

@@ -27,7 +27,10 @@ queue_limit = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """One observed occurrence. `run_id` is made by the caller; `host` is where the run would like to execute."""
+    """One observed occurrence. `run_id` is made by the caller; `host` is where the run would like to execute.
+
+    `overlap` is the policy of the trigger in `trigger_version`: all but `allow` are recorded one at a time.
+    """
 
     trigger_id: UUID
     user_id: UUID
@@ -39,6 +42,7 @@ class Fire:
     scheduled_at: datetime | None = None
     host: UUID | None = None
     trigger_version: int | None = None
+    overlap: str = "allow"
     must_be_enabled: bool = True
     replay_of: UUID | None = None
 
@@ -59,10 +63,14 @@ class AssignedRun:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What became of a Fire. `gone`: the trigger is deleted, disabled or another version; `full`: the queue is."""
+    """What became of a Fire.
+
+    `gone`: the trigger is deleted, disabled or another version; `full`: the queue is; `overlap`: another run of the
+    task is live (and, where one may wait, one waits), which the skip on record says.
+    """
 
     run_id: UUID
-    status: Literal["created", "duplicate", "gone", "full"]
+    status: Literal["created", "duplicate", "gone", "full", "overlap"]
     assigned: AssignedRun | None = None
 
 
@@ -165,7 +173,24 @@ class FireStore:
             await group.close()
 
     async def _commit_fires(self, fires: Sequence[Fire]) -> list[Fired]:
-        return await _answers(fires, await self._database.fetch(queries.fire_runs, _columns(fires)), self._database)
+        single = [fire.trigger_id for fire in fires if fire.overlap != "allow"]
+        if single:
+            rows = await self._fire_singly(fires, single)
+        else:
+            rows = await self._database.fetch(queries.fire_runs, _columns(fires))
+        return await _answers(fires, rows, self._database)
+
+    async def _fire_singly(self, fires: Sequence[Fire], trigger_ids: list[UUID]) -> list[dict[str, Any]]:
+        """Record events while nobody else records any of these triggers, and what may not run beside another."""
+        async with self._database.hot_transaction() as connection:
+            await connection.execute(queries.lock_triggers, {"trigger_ids": trigger_ids})
+            cursor = await connection.execute(queries.fire_runs, _columns(fires))
+            rows = await cursor.fetchall()
+            status = {row["asked_id"]: row["status"] for row in rows}
+            skips = [_overlapped(fire) for fire in fires if status[fire.run_id] == "overlap"]
+            if skips:
+                await connection.execute(queries.record_skips, _skip_columns(skips))
+        return rows
 
     async def _commit_schedules(self, due: Sequence[ScheduleFire]) -> list[tuple[Fired, ...] | None]:
         first = {(one.trigger_id, one.version, one.expected): one for one in reversed(due)}
@@ -174,7 +199,7 @@ class FireStore:
             moved = {(row["id"], row["version"], row["expected"]) for row in await cursor.fetchall()}
             winners = [one for key, one in first.items() if key in moved]
             fired = await _fire_inside(connection, [fire for one in winners for fire in one.fires])
-            skips = [skip for one in winners for skip in one.skips] + _unqueued(fired)
+            skips = [skip for one in winners for skip in one.skips] + _refused(fired)
             if skips:
                 await connection.execute(queries.record_skips, _skip_columns(skips))
         mine = {id(one) for one in winners}
@@ -227,13 +252,18 @@ async def _fire_inside(
     return {fire.run_id: (fire, _fired(fire, rows[fire.run_id])) for fire in fires}
 
 
-def _unqueued(fired: Mapping[UUID, tuple[Fire, Fired]]) -> list[Skip]:
-    """A skip for each event that met a full queue and does not come again (durability, 3.5)."""
+def _refused(fired: Mapping[UUID, tuple[Fire, Fired]]) -> list[Skip]:
+    """A skip for each event that met a full queue, or a live run beside which it may not run (durability, 3.4, 3.5)."""
+    details = {"full": "queue_full", "overlap": "overlap"}
     return [
-        Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": "queue_full"})
+        Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": details[answer.status]})
         for fire, answer in fired.values()
-        if answer.status == "full"
+        if answer.status in details
     ]
+
+
+def _overlapped(fire: Fire) -> Skip:
+    return Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": "overlap"})
 
 
 class _Undone(Exception):
@@ -258,9 +288,11 @@ async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll
         if struck:
             raise _Undone(status, struck)
     duplicates = len(poll.candidates) - len(fires)
-    if poll.skips:
-        await connection.execute(queries.record_skips, _skip_columns(poll.skips))
-    check = {**poll.check, "duplicate": duplicates, "emitted": len(fired)}
+    skips = [*poll.skips, *_refused(fired)]
+    if skips:
+        await connection.execute(queries.record_skips, _skip_columns(skips))
+    emitted = sum(answer.status == "created" for _, answer in fired.values())
+    check = {**poll.check, "duplicate": duplicates, "emitted": emitted}
     await connection.execute(queries.record_check, {"id": poll.trigger_id, "result": orjson.dumps(check).decode()})
     return PollFired(tuple(answer for _, answer in fired.values()), duplicates)
 

@@ -275,6 +275,7 @@ class Run(SQLModel, table=True):
     fence: int = Field(default=0, sa_type=BigInteger)
     claims: int = 0
     crashes: int = 0
+    exclusive: bool = False
     input: Any = _json(default=None, nullable=True)
     error: Any = _json(default=None, nullable=True)
 

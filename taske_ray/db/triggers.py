@@ -26,6 +26,7 @@ class WatchedTrigger:
     connection_id: UUID | None
     spec: dict[str, Any]
     misfire: str
+    overlap: str
     anchor_at: datetime | None
     next_fire_at: datetime | None
     cursor: dict[str, Any] | None
@@ -65,6 +66,10 @@ class TriggerStore:
     async def overdue(self) -> list[WatchedTrigger]:
         """Schedules that nobody fired in time."""
         return [WatchedTrigger(**row) for row in await self._database.fetch(queries.overdue_triggers)]
+
+    async def release_held(self) -> int:
+        """Let runs start that waited for another run of their task to end; how many."""
+        return len(await self._database.fetch(queries.release_held))
 
     async def poll_failed(self, trigger_id: UUID, result: dict[str, Any]) -> None:
         """Record a check that failed."""

@@ -54,6 +54,7 @@ class Hook:
     task_id: UUID
     version: int
     enabled: bool
+    overlap: str
     rules: Reception
     responds_with_result: bool
 
@@ -136,12 +137,13 @@ class Deliveries:
             return None
         if "full" in statuses:
             raise TooManyRequests("Too many runs of this hook's owner are waiting", retry_after_s=5, code="queue_full")
-        duplicates = sum(one.status == "duplicate" for one in fired)
-        if duplicates:
-            await self._skip(hook, "duplicate", {"run_id": format_id("run", fired[0].run_id)}, duplicates)
-        if hook.responds_with_result:
-            return await self._result(hook, fired[0])
-        return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(fired))
+        known = [one for one in fired if one.status == "duplicate"]
+        if known:
+            await self._skip(hook, "duplicate", {"run_id": format_id("run", known[0].run_id)}, len(known))
+        begun = [one for one in fired if one.status != "overlap"]
+        if hook.responds_with_result and begun:
+            return await self._result(hook, begun[0])
+        return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(begun))
 
     async def _load(self, key: bytes) -> Hook:
         """The hook as it is now; only enabled ones are remembered. Raises NotFound."""
@@ -175,6 +177,7 @@ class Deliveries:
             task_id=row["task_id"],
             version=row["version"],
             enabled=row["enabled"],
+            overlap=row["overlap"],
             rules=rules,
             responds_with_result=params.get("respond") == "result",
         )
@@ -217,11 +220,14 @@ def _fire(hook: Hook, event: Event) -> Fire:
         run_id=run_id,
         input=event.output,
         trigger_version=hook.version,
+        overlap=hook.overlap,
     )
 
 
 def _run_ids(fired: list[Fired]) -> dict[str, Any]:
     ids = [format_id("run", one.run_id) for one in fired]
+    if not ids:
+        return {"run_id": None}  # another run of the task is live, and the task says that one is enough
     return {"run_id": ids[0]} if len(ids) == 1 else {"run_id": ids[0], "run_ids": ids}
 
 

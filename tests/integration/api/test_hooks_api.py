@@ -151,3 +151,15 @@ async def test_respond_result_waits_for_the_run(mina, hooks, database):
     await database.fetch("UPDATE runs SET status = 'succeeded', finished_at = now() WHERE id = %(id)s", {"id": run_id})
     answer = await waiting
     assert (answer.status_code, answer.json()) == (200, {"x": 1})
+
+
+async def test_a_delivery_beside_a_live_run_is_answered_and_on_record(mina, hooks):
+    """A task that skips answers 202 without a run while one is live, and says so in its skips."""
+    document = {"name": "Hook", "overlap": "skip", "trigger": {"capability": "system.webhook"}, "actions": ACTIONS}
+    task = (await mina.post("/tasks", json=document)).json()
+    place = "/" + task["trigger"]["hook_url"].rpartition("/")[2]
+    first, second = [await hooks.post(place, json={"n": n}) for n in range(2)]
+    assert first.json()["run_id"].startswith("run_")
+    assert (second.status_code, second.json()) == (202, {"run_id": None})
+    skips_shown = (await mina.get(f"/tasks/{task['id']}/explain")).json()["skips"]
+    assert [(skip["reason"], skip["sample"]["detail"]) for skip in skips_shown] == [("quota", "overlap")]
