@@ -44,7 +44,7 @@ def _operation(operation: dict[str, Any]) -> Iterator[str]:
 
 
 def _answered(answer: dict[str, Any]) -> str:
-    schema = next((body.get("schema", {}) for body in answer.get("content", {}).values()), {})
+    schema: dict[str, Any] = next((body.get("schema", {}) for body in answer.get("content", {}).values()), {})
     return _named(schema)
 
 

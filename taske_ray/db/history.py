@@ -74,7 +74,9 @@ class History:
             "after": after,
             "limit": limit,
         }
-        return [StoredRun(**row) for row in await self._database.fetch(queries.list_runs, values)]
+        # two statements, so that each keeps to its own index whatever plan the server has prepared
+        statement = queries.list_runs if only.task_id is None else queries.list_runs_of_task
+        return [StoredRun(**row) for row in await self._database.fetch(statement, values)]
 
     async def get(self, *, owner: UUID, run_id: UUID) -> StoredRun | None:
         """One run of a user."""

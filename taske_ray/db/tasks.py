@@ -137,14 +137,15 @@ class TaskRows:
 
     async def get(self, *, owner: UUID, task_id: UUID) -> StoredTask | None:
         """One task of a user."""
-        found = await self._read(owner, task_id=task_id)
-        return found[0] if found else None
+        rows = await self._database.fetch(queries.read_task, {"user_id": owner, "task_id": task_id})
+        return StoredTask(**rows[0]) if rows else None
 
     async def list(
         self, *, owner: UUID, after: UUID | None = None, limit: int = 50, name: str | None = None
     ) -> Sequence[StoredTask]:
         """A page of a user's tasks, newest first, beginning behind `after`."""
-        return await self._read(owner, after=after, limit=limit, name=name)
+        values = {"user_id": owner, "after": after, "limit": limit, "name": name}
+        return [StoredTask(**row) for row in await self._database.fetch(queries.list_tasks, values)]
 
     async def delete(self, *, owner: UUID, task_id: UUID, expected: int | None) -> bool:
         """Delete a task (of this version, if one is named); False if there is none."""
@@ -162,18 +163,6 @@ class TaskRows:
             {"task_id": task_id, "user_id": owner, "before": before, "limit": limit},
         )
         return [StoredVersion(**row) for row in rows]
-
-    async def _read(
-        self,
-        owner: UUID,
-        *,
-        task_id: UUID | None = None,
-        after: UUID | None = None,
-        limit: int = 1,
-        name: str | None = None,
-    ) -> Sequence[StoredTask]:
-        values = {"user_id": owner, "task_id": task_id, "after": after, "limit": limit, "name": name}
-        return [StoredTask(**row) for row in await self._database.fetch(queries.read_tasks, values)]
 
 
 async def find_hook(database: Database, *, digest: bytes) -> dict[str, Any] | None:

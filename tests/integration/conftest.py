@@ -27,13 +27,16 @@ class FakeHosts:
     def __init__(self):
         self.nudges = []
 
-    def pick(self, key):
-        return None
+    def pick(self, _key):
+        """None: no host is up."""
+        return
 
     def assigned(self, run):
+        """Write the nudge down."""
         self.nudges.append(("assigned", run))
 
     def queued(self):
+        """Write the nudge down."""
         self.nudges.append(("queued", None))
 
 
@@ -44,6 +47,7 @@ class FakeWatchers:
         self.nudges = 0
 
     def changed(self):
+        """Count the nudge."""
         self.nudges += 1
 
 
@@ -55,10 +59,12 @@ class FakeCalls:
         self.asked = []
 
     async def perform(self, call):
+        """The next outcome that the test wants."""
         self.asked.append(call)
         return self.outcomes.pop(0)
 
     async def test_connection(self, user_id, connection_id):
+        """The next outcome that the test wants."""
         self.asked.append((user_id, connection_id))
         return self.outcomes.pop(0)
 
@@ -70,9 +76,11 @@ class FakeReadiness:
         self.answers = {"supervisor": True, "run_hosts": True}
 
     async def parts(self):
+        """As the test says."""
         return self.answers
 
     async def figures(self):
+        """One host with some counts."""
         return {"run-1": {"live": 3, "outbox": {"length": 0}}}
 
 
