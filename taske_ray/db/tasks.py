@@ -145,7 +145,8 @@ class TaskRows:
     ) -> Sequence[StoredTask]:
         """A page of a user's tasks, newest first, beginning behind `after`."""
         values = {"user_id": owner, "after": after, "limit": limit, "name": name}
-        return [StoredTask(**row) for row in await self._database.fetch(queries.list_tasks, values)]
+        statement = queries.list_tasks if name is None else queries.list_tasks_named
+        return [StoredTask(**row) for row in await self._database.fetch(statement, values)]
 
     async def delete(self, *, owner: UUID, task_id: UUID, expected: int | None) -> bool:
         """Delete a task (of this version, if one is named); False if there is none."""

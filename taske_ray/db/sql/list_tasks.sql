@@ -8,6 +8,5 @@ JOIN task_versions v ON v.task_id = t.id AND v.version = t.version
 JOIN triggers g ON g.task_id = t.id
 WHERE t.user_id = %(user_id)s
   AND t.id < coalesce(%(after)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-  AND t.name = coalesce(%(name)s, t.name)
 ORDER BY t.id DESC
 LIMIT %(limit)s
