@@ -16,6 +16,7 @@ from taske_ray.security.vault import Keyring
 from taske_ray.services.accounts import AccountRules, Accounts
 from taske_ray.services.api_keys import ApiKeys
 from taske_ray.services.authentication import Authentication
+from taske_ray.services.backfills import Backfills
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.connections import Connections
 from taske_ray.services.deliveries import Deliveries
@@ -78,6 +79,7 @@ class TaskServices:
     """What `/api/v1` calls."""
 
     tasks: Tasks
+    backfills: Backfills
     plans: Plans
     explanations: Explanations
     runs: Runs
@@ -131,6 +133,7 @@ def task_services(
     )
     return TaskServices(
         tasks=tasks,
+        backfills=Backfills(database, tasks=tasks, firing=firing),
         plans=Plans(database, cache=cache, tasks=tasks),
         explanations=Explanations(database, tasks=tasks),
         runs=Runs(database, firing=firing),

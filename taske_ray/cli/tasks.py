@@ -1,6 +1,7 @@
 """`taske task …`: define, look at, switch and run tasks."""
 
 import difflib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Tasks: when something happens, do these things.")
 File = Annotated[list[str], typer.Option("-f", "--file", help="YAML or JSON, one task per file; - for standard input.")]
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]
+Since = Annotated[datetime, typer.Option("--from", formats=_FORMATS, help="The first instant; local unless it says.")]
+Until = Annotated[datetime | None, typer.Option(formats=_FORMATS, help="The last instant; now, unless given.")]
 
 _COLUMNS = [
     ("ID", attribute("id")),
@@ -75,6 +79,16 @@ def run(
     show_run(started, output)
     if wait and not ended_well(started):
         raise typer.Exit(1)
+
+
+@app.command("backfill")
+def backfill(
+    context: typer.Context, task: TaskName, since: Since, until: Until = None, *, output: Output = Format.TABLE
+) -> None:
+    """Run a schedule's instants of a past range that have no run, at most 1,000."""
+    with service(context) as taske, working("Making runs"):
+        made = taske.tasks.backfill(task_id(taske, task), since, until or datetime.now(UTC))
+    show_one(made, [("RUNS", attribute("runs")), ("SKIPPED", attribute("skipped"))], output)
 
 
 @app.command("enable")

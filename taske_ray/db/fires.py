@@ -210,6 +210,14 @@ class FireStore:
         return [None] * len(skips)
 
 
+async def instants_with_runs(
+    database: Database, *, owner: UUID, task_id: UUID, trigger_id: UUID, first: datetime, last: datetime
+) -> set[datetime]:
+    """Which instants of a schedule between two have a run in the history of its owner. Raises Unavailable."""
+    values = {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id, "first": first, "last": last}
+    return {row["scheduled_at"] for row in await database.fetch(queries.instants_with_runs, values)}
+
+
 async def _answers(fires: Sequence[Fire], rows: list[dict[str, Any]], database: Database) -> list[Fired]:
     """One answer per event; a duplicate whose first row our snapshot could not see yet is read again."""
     by_id = {row["asked_id"]: row for row in rows}

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from taske_ray.schemas.wire import Input, Json, Label, Output
+from taske_ray.schemas.wire import Input, Instant, Json, Label, Output
 
 Params = dict[str, Json]
 OnError = Literal["stop", "continue"]
@@ -112,6 +112,21 @@ class RunTask(Input):
     """Fire by hand; `input` becomes `trigger.output`."""
 
     input: dict[str, Json] | None = None
+
+
+class Backfill(Input):
+    """A range of the past, both ends included."""
+
+    since: Instant = Field(alias="from", examples=["2027-01-01T00:00:00Z"])
+    until: Instant = Field(examples=["2027-01-31T00:00:00Z"])
+
+
+class Backfilled(Output):
+    """What a backfill did: runs made, and instants that had one already."""
+
+    runs: int
+    skipped: int
+    run_ids: list[str] = Field(default_factory=list, description="the runs made, oldest instant first")
 
 
 class RunStarted(Output):

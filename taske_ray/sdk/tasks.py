@@ -1,12 +1,12 @@
 """Tasks: define, change, enable, run, ask why."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from taske_ray.errors import Conflict, Invalid
 from taske_ray.schemas.runs import Run
-from taske_ray.schemas.tasks import Explain, Plan, Task, TaskSpec, TaskVersion
+from taske_ray.schemas.tasks import Backfilled, Explain, Plan, Task, TaskSpec, TaskVersion
 from taske_ray.sdk.authoring import TaskDraft
 from taske_ray.sdk.faces import AsyncLine, Line
 from taske_ray.sdk.requests import (
@@ -76,6 +76,10 @@ class Tasks:
         """Fire by hand with `input` as `trigger.output`; with `wait`, return once the run is settled (TimeoutError)."""
         return self._line.run(started(firing(task_id, input), timeout_s, wait=wait))
 
+    def backfill(self, task_id: str, since: datetime, until: datetime) -> Backfilled:
+        """A run for each instant of its schedule in this range of the past that has none; at most 1,000 (Invalid)."""
+        return self._line.run(fetch(Backfilled, backfilling(task_id, since, until)))
+
     def plan(self, task_id: str, *, input: dict[str, Any] | None = None) -> Plan:  # noqa: A002 - as above
         """The requests that a run would send, built but not sent, secrets masked."""
         return self._line.run(fetch(Plan, planning(task_id, input)))
@@ -142,6 +146,10 @@ class AsyncTasks:
         """Fire by hand with `input` as `trigger.output`; with `wait`, return once the run is settled (TimeoutError)."""
         return await self._line.run(started(firing(task_id, input), timeout_s, wait=wait))
 
+    async def backfill(self, task_id: str, since: datetime, until: datetime) -> Backfilled:
+        """A run for each instant of its schedule in this range of the past that has none; at most 1,000 (Invalid)."""
+        return await self._line.run(fetch(Backfilled, backfilling(task_id, since, until)))
+
     async def plan(self, task_id: str, *, input: dict[str, Any] | None = None) -> Plan:  # noqa: A002 - as above
         """The requests that a run would send, built but not sent, secrets masked."""
         return await self._line.run(fetch(Plan, planning(task_id, input)))
@@ -201,6 +209,12 @@ def switch(task_id: str, way: str) -> Request:
 def firing(task_id: str, trigger_output: dict[str, Any] | None) -> Request:
     """Fire by hand."""
     return post(_path(task_id, "run"), fields(input=trigger_output))
+
+
+def backfilling(task_id: str, since: datetime, until: datetime) -> Request:
+    """Make up for instants without a run. Times without a zone are local ones."""
+    times = {"from": since.astimezone(UTC).isoformat(), "until": until.astimezone(UTC).isoformat()}
+    return post(_path(task_id, "backfill"), times)
 
 
 def planning(task_id: str, trigger_output: dict[str, Any] | None) -> Request:

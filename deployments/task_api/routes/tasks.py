@@ -109,6 +109,13 @@ async def run_task(
     return answer({"run_id": run_id}, 202)
 
 
+@router.post("/tasks/{task_id}/backfill", status_code=202, response_model=wire.Backfilled, openapi_extra=needs("write"))
+async def backfill(task_id: str, body: wire.Backfill, caller: Caller, services: Services) -> Response:
+    """A run for each instant of its schedule between `from` and `until` that has come and has none; at most 1,000."""
+    made = await services.backfills.backfill(task_id, body.since, body.until, owner=caller.user_id)
+    return answer(made.view(), 202)
+
+
 @router.get("/tasks/{task_id}/versions", response_model=WirePage[wire.TaskVersion], openapi_extra=needs("read"))
 async def list_versions(task_id: str, caller: Caller, services: Services, page: Page) -> Response:
     """The saved versions, newest first."""

@@ -163,3 +163,11 @@ def test_a_lost_update_is_told(taske, weekly):
     answers = [page(CONNECTION), page(SAVED), ok(SAVED, etag='"3"'), problem(412, "precondition_failed", "Changed.")]
     assert taske("task", "apply", "-f", weekly, answers=answers) == 1
     assert taske.err == "taske: Changed.\n"
+
+
+def test_backfill_tells_what_it_did(taske):
+    """A range with zones is sent as it is meant, and the counts are shown."""
+    arguments = ["--from", "2027-01-01T00:00:00+0900", "--until", "2027-01-02T00:00:00Z", "-o", "json"]
+    assert taske("task", "backfill", ID, *arguments, answers=[ok({"runs": 3, "skipped": 4}, 202)]) == 0
+    assert taske.service.body() == {"from": "2026-12-31T15:00:00+00:00", "until": "2027-01-02T00:00:00+00:00"}
+    assert json.loads(taske.out)["runs"] == 3

@@ -1,5 +1,7 @@
 """The two faces, against a service of ten lines."""
 
+from datetime import datetime, timedelta, timezone
+
 import httpx
 import pytest
 
@@ -181,3 +183,13 @@ def test_both_faces_offer_the_same(face):
         return {name: list(inspect.signature(value).parameters) for name, value in public.items()}
 
     assert shape(one) == shape(other)
+
+
+def test_backfill_sends_the_range_in_utc():
+    """A range goes as `from` and `until` in UTC, and the counts come back."""
+    service = FakeService(ok({"runs": 2, "skipped": 1}, 202))
+    since = datetime(2027, 1, 1, 9, tzinfo=timezone(timedelta(hours=9)))
+    made = service.taske().tasks.backfill("task_1", since, since + timedelta(days=1))
+    assert (made.runs, made.skipped) == (2, 1)
+    assert service.asked == ["POST /api/v1/tasks/task_1/backfill"]
+    assert service.body() == {"from": "2027-01-01T00:00:00+00:00", "until": "2027-01-02T00:00:00+00:00"}
