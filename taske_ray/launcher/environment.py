@@ -13,6 +13,7 @@ from typing import Final
 from taske_ray.errors import StartRefused
 from taske_ray.launcher import haproxy
 from taske_ray.launcher.processes import MARK
+from taske_ray.launcher.worker import NURSERY
 from taske_ray.settings import Settings
 
 TUNING: Final = {
@@ -43,6 +44,7 @@ TUNING: Final = {
     "SPT_NOENV": "1",
     "PYTHONUNBUFFERED": "1",
     "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",  # numpy comes with Ray and would start a thread per core to do nothing
 }
 """May be overridden by the operator's own environment."""
 
@@ -66,6 +68,7 @@ def local(settings: Settings, *, run_dir: Path, ports: range, inherited: Mapping
         MARK: str(settings.data_dir.absolute()),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(_token(run_dir)),
+        NURSERY: str(run_dir / "w"),
         "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": "taske_ray.launcher.lean_serve.without_fallback_proxy",
     }
 

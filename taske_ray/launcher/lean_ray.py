@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from taske_ray.launcher import agent
+from taske_ray.launcher import agent, worker
 
 _AGENTS: Final = ("dashboard_agent", "runtime_env_agent")
 
@@ -23,7 +23,7 @@ def lean() -> Iterator[None]:
     class LeanNode(node.Node):
         def __init__(self, ray_params: Any, **options: Any) -> None:
             # No autoscaler on one machine, and the logs are read where they are written.
-            ray_params.update(include_log_monitor=False, no_monitor=True)
+            ray_params.update(include_log_monitor=False, no_monitor=True, setup_worker_path=worker.__file__)
             super().__init__(ray_params, **options)
 
         def start_api_server(self, **_: Any) -> None:

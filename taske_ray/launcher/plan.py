@@ -16,12 +16,16 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The applications behind the address, the supervisor's class, and what brings the database up to date."""
+    """The applications behind the address, the supervisor's class, and what brings the database up to date.
+
+    `shared` names modules that most workers need and that neither load Ray nor start a thread (`nursery.py`).
+    """
 
     applications: tuple[Application, ...]
     supervisor: str
     upgrade: str
     prepare: str
+    shared: tuple[str, ...] = ()
 
 
 SERVICE: Final = Plan(
@@ -34,6 +38,17 @@ SERVICE: Final = Plan(
     supervisor="actors.supervisor:TriggerSupervisor",
     upgrade="taske_ray.db.migrate:upgrade",
     prepare="taske_ray.bootstrap:prepare",
+    shared=(
+        "taske_ray.bootstrap",
+        "taske_ray.core.reconcile",
+        "taske_ray.db.runs",
+        "taske_ray.db.triggers",
+        "taske_ray.integrations.client",
+        "deployments.auth_api.app",
+        "deployments.task_api.app",
+        "deployments.hooks_api.app",
+        "deployments.console.app",
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 from taske_ray import logs
 from taske_ray.launcher import lean_ray
 from taske_ray.launcher.plan import Plan, load
+from taske_ray.launcher.worker import NURSERY
 
 OBJECT_STORE_BYTES: Final = 80 * 2**20
 """Ray's minimum is 75 MiB; nothing of ours is an object."""
@@ -43,9 +44,9 @@ class Wish:
 def run(wish: Wish) -> None:
     """Start, serve until told to stop, stop. A failure is reported and ends the process with 1."""
     report = _reporter(wish.report)
-    deployment = subprocess.Popen(  # noqa: S603 - our own module, no input of anyone
-        [sys.executable, "-m", "taske_ray.launcher.deployment", wish.plan], stdin=subprocess.PIPE
-    )
+    deployment = _start("deployment", wish.plan)
+    nursery = os.environ.get(NURSERY)
+    helpers = [deployment, *([_start("nursery", nursery, wish.plan)] if nursery else [])]
     try:
         _connect(wish)  # in the main thread: Ray's processes die with the thread that started them
         report("ray", **_ray_processes(wish))
@@ -54,8 +55,16 @@ def run(wish: Wish) -> None:
         report("failed", error=f"{type(error).__name__}: {error}")
         raise
     finally:
-        deployment.kill()
         _disconnect()
+        for helper in helpers:
+            helper.kill()
+
+
+def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """One of our own processes beside Ray; it loads what it needs while Ray starts."""
+    return subprocess.Popen(  # noqa: S603 - our own module, no input of anyone
+        [sys.executable, "-m", f"taske_ray.launcher.{module}", *arguments], stdin=subprocess.PIPE
+    )
 
 
 async def _serve(wish: Wish, report: Callable[..., None], deployment: subprocess.Popen[bytes]) -> None:
