@@ -7,6 +7,7 @@ also sends the mails of the outbox.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from socket import AF_INET, AF_INET6
 from typing import Any
 from uuid import UUID
@@ -17,12 +18,12 @@ from actors import cluster
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
 from actors.directory import Directory
 from actors.host_process import HostProcess
-from actors.integration_pool import Reply
+from actors.integration_pool import Question, Reply
 from actors.outbox import Outbox
 from taske_ray.core.call import Call
-from taske_ray.core.ids import format_id
-from taske_ray.core.outcome import Outcome
-from taske_ray.db.mail_outbox import DueMail, MailOutbox
+from taske_ray.core.outcome import ErrorClass, Failed, Outcome
+from taske_ray.core.retry import never_began
+from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.mail import Mail, send_mail
@@ -62,8 +63,12 @@ class IntegrationClient:
         if settings.smtp_url:
             process.every(lambda: _mail_s, self._send_mails)
 
-    async def submit(self, reply_to: str, calls: list[Call]) -> None:
-        """Begin these calls; each outcome goes to the `outcomes` of the actor named `reply_to`."""
+    async def submit(self, reply_to: str, calls: list[Call], recorded: Sequence[str] = ()) -> None:
+        """Begin these calls; each outcome goes to the `outcomes` of the actor named `reply_to`.
+
+        `recorded` are earlier calls whose outcomes are in the database.
+        """
+        self._client.acknowledge(recorded)
         for call in calls:
             task = asyncio.get_running_loop().create_task(self._answer(reply_to, call))
             self._calls.add(task)
@@ -71,7 +76,21 @@ class IntegrationClient:
 
     async def perform(self, call: Call) -> Outcome:
         """Make one call that somebody waits for."""
-        return await self._client.perform(call)
+        outcome = await self._client.perform(call)
+        self._client.acknowledge([call.id])
+        return outcome
+
+    async def outcome_of(self, question: Question) -> Outcome | None:
+        """What became of a call, for the new owner of its run; None where this process cannot tell."""
+        if question.client != self._process.lease.host_id:
+            return None  # the client that was meant is gone: Ray started this process in its place
+        found = await self._client.outcomes_of(
+            question.call_id, run_id=question.run_id, fence=question.fence, age_s=question.age_s
+        )
+        if found is None:
+            message = "The process that meant to make this call died before; nothing was sent."
+            return Failed(ErrorClass.TRANSIENT, never_began, message, sent=False)
+        return found
 
     async def test_connection(self, user_id: UUID, connection_id: UUID) -> Outcome:
         """Make a connection's test request."""
@@ -96,7 +115,8 @@ class IntegrationClient:
 
     async def _answer(self, reply_to: str, call: Call) -> None:
         outcome = await self._client.perform(call)
-        self._client.acknowledge([call.id])
+        if not call.run_id:  # a poll: whoever takes it over asks the service again
+            self._client.acknowledge([call.id])
         self._to(reply_to).put((call.id, outcome))
 
     def _to(self, reply_to: str) -> Outbox[Reply]:
@@ -126,7 +146,7 @@ class IntegrationClient:
             subject=mail.subject,
             text=mail.body_text,
             html=mail.body_html,
-            message_id=f"<{format_id('mail', mail.id)}@taske>",
+            message_id=message_id(mail.id),
             sender=settings.mail_from,
         )
         try:

@@ -1,12 +1,14 @@
 """The pool of IntegrationClients from the side of a host: which member takes a call, and what if it dies.
 
 The same connection is always served by the same client, so that refresh is single-flight and rate limits are exact.
-Calls travel in batches and are answered in batches, each as soon as it is done: a slow API holds up nobody else.
+Calls travel in batches and are answered in batches, each as soon as it is done: a slow API holds up nobody else. A
+client keeps an outcome until it is acknowledged, for whoever takes the run over before it was recorded.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
+from dataclasses import dataclass
 from uuid import UUID
 
 from actors.cluster import ActorLost
@@ -14,10 +16,28 @@ from actors.directory import Directory
 from actors.outbox import Outbox
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Unknown
+from taske_ray.errors import Unavailable
 
 _grace_s = 15.0
+_shunned_s = 5.0
 Reply = tuple[str, Outcome]
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call whose outcome was not recorded, asked of `client`, the one that its intent names.
+
+    Asked by the owner of the run with `fence`: older owners can start no call of the run there any more. `age_s` is how
+    long ago the intent was written, `timeout_s` how long the call may be in flight.
+    """
+
+    call_id: str
+    client: UUID
+    run_id: str
+    fence: int
+    age_s: float
+    timeout_s: float
 
 
 class IntegrationPool:
@@ -30,16 +50,33 @@ class IntegrationPool:
         self._waiting: dict[str, asyncio.Future[Outcome]] = {}
         self._at: defaultdict[UUID, set[str]] = defaultdict(set)
         self._watches: dict[UUID, asyncio.Task[None]] = {}
+        self._shunned: dict[UUID, float] = {}
+        self._recorded: defaultdict[UUID, list[str]] = defaultdict(list)
 
     @property
     def in_flight(self) -> int:
         """How many calls have no outcome yet."""
         return len(self._waiting)
 
-    async def perform(self, call: Call) -> Outcome:
-        """Hand the call to its client and return the outcome; whatever happens to the client, there is one."""
-        client = await self._client_for(call)
-        if client is None or not self._outbox(client).put(call):
+    async def choose(self, connection_id: UUID | None, call_id: str) -> UUID | None:
+        """The client that a call belongs to; None when there is none. An intent names it before the call is made."""
+        key = connection_id.bytes if connection_id else call_id.encode()
+        client = self._directory.pick("client", key)
+        if client is None:  # early after a start: look once more before the call is put off
+            try:
+                await self._directory.look()
+            except Unavailable:
+                return None
+            client = self._directory.pick("client", key)
+        return client
+
+    async def perform(self, call: Call, at: UUID | None = None) -> Outcome:
+        """Hand the call to its client and return the outcome; whatever happens to the client, there is one.
+
+        `at` is the client that the call's intent names: no other may make it.
+        """
+        client = at or await self.choose(call.connection_id, call.id)
+        if client is None or not self._is_live(client) or not self._outbox(client).put(call):
             return _not_taken("No integration client has room right now.")
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[call.id] = answer
@@ -53,27 +90,59 @@ class IntegrationPool:
             self._waiting.pop(call.id, None)
             self._at[client].discard(call.id)
 
+    async def adopt(self, question: Question) -> Outcome | None:
+        """What became of a call of an earlier owner of its run, waited for while it is in flight (durability, 6.4).
+
+        A call that its client never had is `never_began`. None: nobody can tell.
+        """
+        if not self._is_live(question.client):
+            return None
+        try:
+            answer: Outcome | None = await self._directory.call(
+                question.client, "outcome_of", question, timeout_s=question.timeout_s + _grace_s
+            )
+        except (ActorLost, TimeoutError) as error:
+            _log.info("a client could not tell what became of %s: %s", question.call_id, error)
+            return None
+        return answer
+
+    def acknowledge(self, call_id: str, client: UUID) -> None:
+        """The call's outcome is recorded: its client is told with the next calls, or within seconds."""
+        self._recorded[client].append(call_id)
+
+    async def tell_recorded(self) -> None:
+        """Acknowledge to the clients that get no calls now."""
+        for client in list(self._recorded):
+            ids = self._recorded.pop(client)
+            try:
+                await self._directory.call(client, "submit", self._reply_to, [], ids, timeout_s=_grace_s)
+            except (ActorLost, TimeoutError):
+                continue  # its outcomes went with it, or are forgotten in time
+
     def outcomes(self, replies: list[Reply]) -> None:
         """Take what a client sends back; outcomes that nobody waits for are ignored."""
         for call_id, outcome in replies:
             self._settle(call_id, outcome)
 
     def gone(self, client: UUID) -> None:
-        """A client's process is gone: nobody can know what became of its calls."""
+        """A client's process is gone: nobody can know what became of its calls.
+
+        New calls are not handed to it for a while, in which the rows say who is live now: they are not sent and wait.
+        """
+        now = asyncio.get_running_loop().time()
+        self._shunned = {one: until for one, until in self._shunned.items() if until > now}
+        self._shunned[client] = now + _shunned_s
         watch = self._watches.pop(client, None)
         if watch is not None:
             watch.cancel()
         self._outboxes.pop(client, None)
+        self._recorded.pop(client, None)
         for call_id in self._at.pop(client, ()):
             self._settle(call_id, Unknown("The integration client died while the call was open.", "client_lost"))
 
-    async def _client_for(self, call: Call) -> UUID | None:
-        key = call.connection_id.bytes if call.connection_id else call.id.encode()
-        client = self._directory.pick("client", key)
-        if client is None:  # early after a start: look once more before the call is put off
-            await self._directory.look()
-            client = self._directory.pick("client", key)
-        return client
+    def _is_live(self, client: UUID) -> bool:
+        shunned = asyncio.get_running_loop().time() < self._shunned.get(client, 0.0)
+        return not shunned and any(host.id == client for host in self._directory.of_kind("client"))
 
     def _settle(self, call_id: str, outcome: Outcome) -> None:
         answer = self._waiting.get(call_id)
@@ -85,7 +154,8 @@ class IntegrationPool:
         if outbox is None:
 
             async def send(batch: list[Call]) -> None:
-                await self._directory.call(client, "submit", self._reply_to, batch)
+                recorded = self._recorded.pop(client, [])
+                await self._directory.call(client, "submit", self._reply_to, batch, recorded)
 
             outbox = self._outboxes[client] = Outbox(send, lost=self._lost)
             self._watches[client] = asyncio.create_task(self._watch(client))

@@ -19,7 +19,7 @@ from taske_ray.db.fires import AssignedRun
 from taske_ray.db.runs import Advance, RecordedStep, RunStore
 from taske_ray.errors import Unavailable
 
-_claim_s, _lost_nudge_s, _rescue_s = 1.0, 2.0, 5.0
+_claim_s, _lost_nudge_s, _rescue_s, _recorded_s = 1.0, 2.0, 5.0, 5.0
 _most_claimed = 100
 _drain_s = 20.0
 _log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class RunHost:
         process.run(self._claim_for_ever())
         process.every(lambda: _lost_nudge_s, self._take_unstarted)
         process.every(lambda: _rescue_s, self._rescue)
+        process.every(lambda: _recorded_s, self._pool.tell_recorded)
 
     async def take(self, runs: list[AssignedRun]) -> None:
         """Start runs that were given to this host."""

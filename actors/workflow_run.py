@@ -3,8 +3,9 @@
     decide (core.progress) ──► save (one transaction) ──► act (one call) ──► decide …
 
 Every decision is written before it is acted on, and every write is fenced. Killed before a write: the decision is made
-again. Killed between a write and its call, or during the call: the next owner finds the attempt `unknown` and the
-capability's policy decides. A run that waits (retry, delay, limit) leaves memory: a host claims it when it is due.
+again. Killed between a write and its call, or during the call: the next owner asks the client that was to make it, and
+where nobody can tell, the attempt stays `unknown` and the capability's policy decides. A run that waits (retry, delay,
+limit) leaves memory: a host claims it when it is due.
 """
 
 import random
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from actors.compiled_tasks import CompiledTask
+from actors.integration_pool import Question
 from taske_ray.clock import new_id
 from taske_ray.core import progress as brain
 from taske_ray.core.call import Call
@@ -26,6 +29,7 @@ from taske_ray.core.retry import IdempotencyClass
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, Step, StepStatus, parse_attempt
 from taske_ray.core.times import format_time
 from taske_ray.db.fires import AssignedRun
+from taske_ray.db.mail_outbox import message_id
 from taske_ray.db.runs import (
     Advance,
     Advanced,
@@ -48,8 +52,20 @@ class RunLog(Protocol):
 class Integrations(Protocol):
     """Who makes the calls."""
 
-    async def perform(self, call: Call) -> Outcome:
-        """Make it and return its outcome; never raises."""
+    async def choose(self, connection_id: UUID | None, call_id: str) -> UUID | None:
+        """The client that is to make a call; None when there is none now."""
+        ...
+
+    async def perform(self, call: Call, at: UUID | None) -> Outcome:
+        """Have that client make it and return its outcome; never raises."""
+        ...
+
+    async def adopt(self, question: Question) -> Outcome | None:
+        """What became of an earlier owner's call; None when nobody can tell."""
+        ...
+
+    def acknowledge(self, call_id: str, client: UUID) -> None:
+        """The outcome of a call is recorded."""
         ...
 
 
@@ -82,6 +98,8 @@ class WorkflowRun:
         self._trust = trust
         self._jitter = jitter
         self._wire_id = format_id("run", run.run_id)
+        self._client: UUID | None = None  # of the call that is open now
+        self._answered: tuple[str, UUID] | None = None  # a call whose outcome is not recorded yet, and its client
         self._progress = Progress(
             trigger_output=run.input,
             run={"id": self._wire_id},
@@ -91,17 +109,56 @@ class WorkflowRun:
 
     async def execute(self) -> RunStatus | None:
         """Work until the run ends, sleeps, or is no longer ours (None). Raises Unavailable when it cannot be saved."""
-        decision = brain.start(self._task.actions, self._progress, self._classify, self._trust.now())
+        decision = await self._begin()
         mails: tuple[MailWritten, ...] = ()
         while True:
             saved = await self._save(decision, mails)
             if not saved.owned:
                 return None
+            self._acknowledge()
             if decision.call is None:
                 return decision.status
             if saved.cancelled:
                 return RunStatus.CANCELLED
             decision, mails = await self._next(decision.call)
+
+    async def _begin(self) -> Decision:
+        """Begin, or take over: first ask the client of a call that has no recorded outcome."""
+        lost = brain.lost_call(self._task.actions, self._progress)
+        outcome = None if lost is None else await self._adopt(lost)
+        if outcome is None:
+            return brain.start(self._task.actions, self._progress, self._classify, self._trust.now())
+        return brain.adopt(
+            self._task.actions,
+            self._progress,
+            outcome,
+            classify=self._classify,
+            now=self._trust.now(),
+            jitter=self._jitter(),
+        )
+
+    async def _adopt(self, lost: NextCall) -> Succeeded | Failed | Unknown | None:
+        attempt = lost.step.attempts[-1]
+        if attempt.client is None:
+            return None
+        question = Question(
+            call_id=self._call_id(lost),
+            client=attempt.client,
+            run_id=self._wire_id,
+            fence=self._run.fence,
+            age_s=(self._trust.now() - attempt.started_at).total_seconds(),
+            timeout_s=lost.action.timeout_s,
+        )
+        outcome = await self._integrations.adopt(question)
+        assert not isinstance(outcome, Fetched)  # that is what polls get
+        self._answered = (question.call_id, question.client)
+        return outcome
+
+    def _acknowledge(self) -> None:
+        """The last outcome is in the database now."""
+        if self._answered is not None:
+            self._integrations.acknowledge(*self._answered)
+            self._answered = None
 
     async def _next(self, call: NextCall) -> tuple[Decision, tuple[MailWritten, ...]]:
         """Carry the call out and digest its outcome."""
@@ -111,13 +168,14 @@ class WorkflowRun:
             until = wake_at(call.step.input or {}, now)
             if isinstance(until, datetime) and until > now:
                 return brain.sleep(self._progress, call.step.number, until), ()
-            done = until if isinstance(until, Failed) else Succeeded({"until": format_time(until)})
+            done = until if isinstance(until, Failed) else Succeeded({"resumed_at": format_time(now)})
             return self._after(call, None, done), ()
         if executor == "smtp":
             mail = self._mail(call.step.input or {})
-            return self._after(call, None, Succeeded({"mail_id": format_id("mail", mail.id), "queued": True})), (mail,)
+            return self._after(call, None, Succeeded({"message_id": message_id(mail.id)})), (mail,)
         attempt = Attempt(call.attempt, AttemptStatus.DISPATCHED, now)
-        outcome = await self._integrations.perform(self._call(call, now))
+        outcome = await self._integrations.perform(self._call(call, now), self._client)
+        self._answered = None if self._client is None else (self._call_id(call), self._client)
         assert not isinstance(outcome, Fetched)  # that is what polls get
         return self._after(call, attempt, outcome), ()
 
@@ -139,13 +197,13 @@ class WorkflowRun:
     def _call(self, call: NextCall, now: datetime) -> Call:
         action = call.action
         return Call(
-            id=f"{self._wire_id}:{call.step.number}:{call.attempt}",
+            id=self._call_id(call),
             user_id=self._run.user_id,
             capability=action.capability,
             version=action.version,
             params=call.step.input or {},
             now=format_time(now),
-            connection_id=None if action.connection is None else parse_id("conn", action.connection),
+            connection_id=_connection(action),
             run_id=self._wire_id,
             step=action.key,
             fence=self._run.fence,
@@ -153,6 +211,9 @@ class WorkflowRun:
             timeout_s=action.timeout_s,
             lease_ends_at=self._trust.ends_at(),
         )
+
+    def _call_id(self, call: NextCall) -> str:
+        return f"{self._wire_id}:{call.step.number}:{call.attempt}"
 
     def _key(self, action: Action) -> str:
         return f"{self._wire_id}:{action.key}"
@@ -169,7 +230,7 @@ class WorkflowRun:
 
     async def _save(self, decision: Decision, mails: tuple[MailWritten, ...]) -> Advanced:
         call = decision.call
-        external = call is not None and self._task.capabilities[call.action.number].execution != "internal"
+        opened = () if call is None else await self._intent(call)
         advance = Advance(
             run_id=self._run.run_id,
             fence=self._run.fence,
@@ -178,13 +239,18 @@ class WorkflowRun:
             error=decision.error,
             closed=() if decision.closed is None else (_closed(decision.closed_step or 0, decision.closed),),
             steps=tuple(self._written(step) for step in decision.steps),
-            opened=(AttemptOpened(call.step.number, call.attempt, self._key(call.action)),)
-            if call and external
-            else (),
+            opened=opened,
             mails=mails,
         )
         self._progress = decision.progress
         return await self._log.advance(advance)
+
+    async def _intent(self, call: NextCall) -> tuple[AttemptOpened, ...]:
+        """The attempt that is recorded before the call; it names who is to make it, for whoever must ask later."""
+        if self._task.capabilities[call.action.number].execution == "internal":
+            return ()
+        self._client = await self._integrations.choose(_connection(call.action), self._call_id(call))
+        return (AttemptOpened(call.step.number, call.attempt, self._key(call.action), self._client),)
 
     def _written(self, step: Step) -> StepWritten:
         known = self._progress.steps.get(step.number)
@@ -198,6 +264,10 @@ class WorkflowRun:
             output=step.output,
             error=step.error,
         )
+
+
+def _connection(action: Action) -> UUID | None:
+    return None if action.connection is None else parse_id("conn", action.connection)
 
 
 def _step(row: RecordedStep) -> Step:

@@ -1,8 +1,9 @@
 """The engine's brain: from what a run has recorded to what is written next and which call is made next.
 
-`start` begins or takes over a run, `after` digests an outcome, `sleep` and `resolve` the two special cases. Each
-returns one Decision, to be written in one transaction: the checkpoint of step n and the intent of step n + 1 together.
-Nothing here acts; losing a Decision before it is written loses nothing but time.
+`start` begins or takes over a run, `adopt` takes over one whose client still knew what came of its open call, `after`
+digests an outcome, `sleep` and `resolve` are the special cases. Each returns one Decision, to be written in one
+transaction: the checkpoint of step n and the intent of step n + 1 together. Nothing here acts; losing a Decision before
+it is written loses nothing but time.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from taske_ray.core.retry import (
     again,
     decide,
     is_counted,
+    never_began,
     obeyed_wait_s,
     on_unknown,
 )
@@ -78,13 +80,13 @@ def start(actions: Sequence[Action], progress: Progress, classify: Classify, now
     """Begin a run, or go on with one that was waiting or whose host died.
 
     A last attempt without an outcome is taken as lost and closed as `unknown`. Whoever can still ask the client that
-    made it (durability, 6.4) does that first and hands the answer to `after` instead.
+    made it (durability, 6.4) does that first and hands the answer to `adopt` instead.
     """
-    number = next_step(actions, progress.steps)
-    step = None if number is None else progress.steps.get(number)
-    if number is None or step is None or not _is_lost(step):
+    open_call = lost_call(actions, progress)
+    if open_call is None:
         return _go_on(actions, progress, now)
-    action, last = actions[number - 1], step.attempts[-1]
+    action, step, number = open_call.action, open_call.step, open_call.step.number
+    last = step.attempts[-1]
     lost = Unknown("The process that made this call died before its outcome was recorded.")
     closed = _close(last, lost, now) if last.status is AttemptStatus.DISPATCHED else None
     step = step if closed is None else step.with_attempt(closed)
@@ -94,6 +96,35 @@ def start(actions: Sequence[Action], progress: Progress, classify: Classify, now
     else:
         decision = _unknown_for_good(actions, progress, step, lost, now, ask=choice == "ask")
     return replace(decision, closed=closed, closed_step=None if closed is None else number)
+
+
+def lost_call(actions: Sequence[Action], progress: Progress) -> NextCall | None:
+    """The call that an earlier owner of the run made, or was about to make, without recording an outcome."""
+    number = next_step(actions, progress.steps)
+    step = None if number is None else progress.steps.get(number)
+    if number is None or step is None or not _is_lost(step):
+        return None
+    return NextCall(actions[number - 1], step, step.attempts[-1].number)
+
+
+def adopt(
+    actions: Sequence[Action],
+    progress: Progress,
+    outcome: Succeeded | Failed | Unknown,
+    *,
+    classify: Classify,
+    now: datetime,
+    jitter: float,
+) -> Decision:
+    """Take a run over whose client told what came of its `lost_call`; one that never began is made at once."""
+    lost = lost_call(actions, progress)
+    assert lost is not None
+    number, attempt = lost.step.number, lost.step.attempts[-1]
+    if isinstance(outcome, Failed) and outcome.code == never_began:
+        closed = _close(attempt, outcome, now)
+        decision = _go_on(actions, progress.with_step(lost.step.with_attempt(closed)), now)
+        return replace(decision, closed=closed, closed_step=number)
+    return after(actions, progress, number, attempt, outcome, classify=classify, now=now, jitter=jitter)
 
 
 def _is_lost(step: Step) -> bool:

@@ -12,8 +12,11 @@ OnUnknown = Literal["resend", "ask", "fail"]
 
 longest_ordered_wait_s = 24 * 3600.0
 absurd_wait_s = 366 * 24 * 3600.0  # no service means this: a date in milliseconds, or a mistake
-refusal_codes = frozenset({"rate_limit_wait", "breaker_open", "lease_over", "no_client"})
-"""Codes of our own refusals to send: a limit, a breaker, a lease that is over, nobody to make the call. They only wait."""
+never_began = "never_began"
+"""The code of a call that its client never had: who meant to make it died before."""
+refusal_codes = frozenset({"rate_limit_wait", "breaker_open", "lease_over", "no_client", never_began})
+"""Codes of our own refusals to send: a limit, a breaker, a lease that is over, nobody to make the call. They only
+wait."""
 
 
 @dataclass(frozen=True, slots=True)

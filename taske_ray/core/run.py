@@ -4,7 +4,7 @@ run      queued ─► running ─► succeeded | failed | cancelled
             ▲      │  ▲  └──► needs_attention ─► queued | failed | cancelled
             └──────┘  └─ waiting ─► cancelled
 step     pending ─► running ─► succeeded | failed | unknown        pending ─► skipped | failed
-attempt  dispatched ─► succeeded | failed | unknown
+attempt  dispatched ─► succeeded | failed | unknown             unknown ─► succeeded | failed, if its client still knew
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeVar
+from uuid import UUID
 
 from taske_ray.core.retry import OnUnknown, RetryPolicy, Tried, obeyed_wait_s
 
@@ -61,7 +62,10 @@ _step_moves = {
     _S.RUNNING: {_S.SUCCEEDED, _S.FAILED, _S.UNKNOWN},
     _S.UNKNOWN: {_S.PENDING, _S.SUCCEEDED, _S.FAILED},  # only by a person: resend, sent, fail
 }
-_attempt_moves = {_A.DISPATCHED: {_A.SUCCEEDED, _A.FAILED, _A.UNKNOWN}}
+_attempt_moves = {
+    _A.DISPATCHED: {_A.SUCCEEDED, _A.FAILED, _A.UNKNOWN},
+    _A.UNKNOWN: {_A.SUCCEEDED, _A.FAILED},  # only by adoption: the client that made the call still had its outcome
+}
 # by type, because members of different StrEnums with one text are equal
 _moves: dict[type, dict[Any, set[Any]]] = {_R: _run_moves, _S: _step_moves, _A: _attempt_moves}
 terminal = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
@@ -110,7 +114,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a step, as recorded. `error` is `{class, code, message}` and what a service ordered us to wait."""
+    """One try of a step, as recorded. `error` is `{class, code, message}` and what a service ordered us to wait.
+
+    `client` is the incarnation of the integration client that was to make the call.
+    """
 
     number: int
     status: AttemptStatus
@@ -121,6 +128,7 @@ class Attempt:
     http_status: int | None = None
     request: Any = None
     error: dict[str, Any] | None = None
+    client: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +207,7 @@ def parse_attempt(row: Mapping[str, Any]) -> Attempt:
         http_status=row.get("http_status"),
         request=row.get("request"),
         error=row.get("error"),
+        client=None if row.get("client") is None else UUID(row["client"]),
     )
 
 

@@ -42,11 +42,12 @@ class AttemptClosed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOpened:
-    """The intent to make a call, committed before its first byte may leave."""
+    """The intent to make a call, committed before its first byte may leave. `client` is who is to make it."""
 
     step: int
     number: int
     idempotency_key: str | None = None
+    client: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,11 @@ class Advance:
     steps: tuple[StepWritten, ...] = ()
     opened: tuple[AttemptOpened, ...] = ()
     mails: tuple[MailWritten, ...] = ()
+
+    @property
+    def progressed(self) -> bool:
+        """Whether the run got on: taking it up and opening a call again is no progress (durability, 5.7)."""
+        return self.status != "running" or any(step.status != "running" for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +208,7 @@ def _columns(advances: Sequence[Advance]) -> dict[str, Any]:
         "statuses": [a.status for a in advances],
         "available_ats": [a.available_at for a in advances],
         "errors": [_json(a.error) for a in advances],
+        "progressed": [a.progressed for a in advances],
         "closed_attempt_runs": [a.run_id for a, _ in closed],
         "closed_attempt_steps": [c.step for _, c in closed],
         "closed_attempt_numbers": [c.number for _, c in closed],
@@ -224,6 +231,7 @@ def _columns(advances: Sequence[Advance]) -> dict[str, Any]:
         "open_numbers": [o.number for _, o in opened],
         "open_fences": [a.fence for a, _ in opened],
         "open_keys": [o.idempotency_key for _, o in opened],
+        "open_clients": [o.client for _, o in opened],
         "mail_runs": [a.run_id for a, _ in mails],
         "mail_ids": [m.id for _, m in mails],
         "mail_users": [m.user_id for _, m in mails],

@@ -313,6 +313,7 @@ class Attempt(SQLModel, table=True):
     error: Any = _json(default=None, nullable=True)
     started_at: datetime | None = _time(default=True)
     finished_at: datetime | None = _time(nullable=True)
+    client: UUID | None = None
 
 
 class Mail(SQLModel, table=True):

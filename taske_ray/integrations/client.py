@@ -74,12 +74,15 @@ class IntegrationClient:
             return _lease_over()
         return await self._ledger.once(call, lambda: self._finish(call))
 
-    async def outcomes_of(self, call_id: str, *, run_id: str = "", fence: int = 0) -> Outcome | None:
+    async def outcomes_of(
+        self, call_id: str, *, run_id: str = "", fence: int = 0, age_s: float = 0.0
+    ) -> Outcome | None:
         """What came of a call, waited for while it is in flight; None: it never began here, so nothing was sent.
 
         With the run and its new fence, older owners can start no call of the run here any more (durability, 6.4).
+        `age_s`: how long ago it was meant to be made; Unknown where this process has forgotten outcomes of that time.
         """
-        return await self._ledger.find(call_id, run_id=run_id, fence=fence)
+        return await self._ledger.find(call_id, run_id=run_id, fence=fence, age_s=age_s)
 
     def acknowledge(self, call_ids: Iterable[str]) -> None:
         """These outcomes are in the database; they need not be kept."""

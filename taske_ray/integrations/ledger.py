@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taske_ray.core.call import Call
-from taske_ray.core.outcome import Outcome
+from taske_ray.core.outcome import Outcome, Unknown
 
 keep_s = 600.0
 max_finished = 5_000
@@ -40,6 +40,7 @@ class CallLedger:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
         self._fences: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._forgot_at = float("-inf")
 
     @property
     def in_flight(self) -> int:
@@ -66,10 +67,11 @@ class CallLedger:
             task.add_done_callback(lambda done: self._landed(call.id, done))
         return (await asyncio.shield(task)).outcome
 
-    async def find(self, call_id: str, *, run_id: str = "", fence: int = 0) -> Outcome | None:
+    async def find(self, call_id: str, *, run_id: str = "", fence: int = 0, age_s: float = 0.0) -> Outcome | None:
         """The outcome of a call, waited for while it is in flight; None: this process never had it.
 
-        Asking as the owner with `fence` shuts out every older owner of the run.
+        Asking as the owner with `fence` shuts out every older owner of the run. `age_s` is how long ago the call was
+        meant to be made: where outcomes of that time had to be forgotten, the answer is Unknown.
         """
         if run_id:
             known = self._fences.pop(run_id, (0, 0.0))[0]
@@ -79,6 +81,8 @@ class CallLedger:
         if task is not None:
             return (await asyncio.shield(task)).outcome
         kept = self._kept.get(call_id)
+        if kept is None and self._monotonic() - age_s < self._forgot_at:
+            return Unknown("The integration client no longer knows what came of this call.", "outcome_forgotten")
         return kept.finished.outcome if kept else None
 
     def acknowledge(self, call_ids: Iterable[str]) -> None:
@@ -101,6 +105,7 @@ class CallLedger:
             oldest = next(iter(self._kept))
             if self._kept[oldest].at > horizon and len(self._kept) <= max_finished and self._bytes <= max_bytes:
                 break
+            self._forgot_at = max(self._forgot_at, self._kept[oldest].at)
             self._drop(oldest)
         while self._fences and next(iter(self._fences.values()))[1] <= horizon:
             self._fences.popitem(last=False)

@@ -3,11 +3,13 @@
 -- of step n and the intent of step n+1 are one transaction (6.1). After a cancel nothing is opened (6.9).
 WITH asked AS (
     SELECT * FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[], %(statuses)s::text[], %(available_ats)s::timestamptz[],
-                         %(errors)s::text[]) AS a(run_id, fence, status, available_at, error)
+                         %(errors)s::text[], %(progressed)s::boolean[])
+         AS a(run_id, fence, status, available_at, error, progressed)
 ),
 live AS (
     SELECT r.id, a.status, a.available_at, a.error::jsonb AS error, r.cancel_requested_at IS NOT NULL AS cancelled,
-           r.started_at IS NULL AS fresh, r.claims > 0 OR r.crashes > 0 AS counted
+           a.progressed, r.assigned_at IS NOT NULL AS fresh,
+           a.progressed AND (r.claims > 1 OR r.crashes > 0) AS cleared    -- one claim is the one that got on
     FROM runs r JOIN asked a ON r.id = a.run_id
     WHERE r.fence = a.fence AND r.status = 'running' AND r.owner = %(owner)s
     ORDER BY r.id FOR NO KEY UPDATE OF r
@@ -21,7 +23,8 @@ closed_attempts AS (
                 %(closed_attempt_requests)s::text[], %(closed_attempt_errors)s::text[])
          AS c(run_id, step, number, status, sent, counted, http_status, request, error)
     JOIN live ON live.id = c.run_id
-    WHERE t.run_id = c.run_id AND t.step = c.step AND t.number = c.number AND t.status = 'dispatched'
+    WHERE t.run_id = c.run_id AND t.step = c.step AND t.number = c.number
+      AND t.status IN ('dispatched', 'unknown')    -- unknown: its client still knew (6.4)
 ),
 steps_written AS (      -- closed, skipped, or opened with its rendered input; opened again after a retry: input stays
     INSERT INTO steps (run_id, step, key, capability, status, input, output, error, finished_at)
@@ -37,10 +40,10 @@ steps_written AS (      -- closed, skipped, or opened with its rendered input; o
         status = excluded.status, input = coalesce(excluded.input, steps.input), output = excluded.output, error = excluded.error, finished_at = excluded.finished_at
 ),
 opened_attempts AS (
-    INSERT INTO attempts (run_id, step, number, fence, status, idempotency_key)
-    SELECT o.run_id, o.step, o.number, o.fence, 'dispatched', o.idempotency_key
+    INSERT INTO attempts (run_id, step, number, fence, status, idempotency_key, client)
+    SELECT o.run_id, o.step, o.number, o.fence, 'dispatched', o.idempotency_key, o.client
     FROM unnest(%(open_runs)s::uuid[], %(open_steps)s::smallint[], %(open_numbers)s::int[], %(open_fences)s::bigint[],
-                %(open_keys)s::text[]) AS o(run_id, step, number, fence, idempotency_key)
+                %(open_keys)s::text[], %(open_clients)s::uuid[]) AS o(run_id, step, number, fence, idempotency_key, client)
     JOIN live ON live.id = o.run_id
     WHERE NOT live.cancelled
     ORDER BY o.run_id, o.step
@@ -63,8 +66,10 @@ moved AS (
                              OR (l.cancelled AND l.status IN ('waiting', 'running')) THEN clock_timestamp() END,
         available_at = coalesce(l.available_at, r.available_at),
         owner = CASE WHEN l.status = 'running' AND NOT l.cancelled THEN r.owner END,
-        error = coalesce(l.error, r.error), claims = 0, crashes = 0
+        error = coalesce(l.error, r.error), assigned_at = NULL,
+        claims = CASE WHEN l.progressed THEN 0 ELSE r.claims END,
+        crashes = CASE WHEN l.progressed THEN 0 ELSE r.crashes END
     FROM live l
-    WHERE r.id = l.id AND (l.status <> 'running' OR l.fresh OR l.cancelled OR l.counted)
+    WHERE r.id = l.id AND (l.status <> 'running' OR l.fresh OR l.cancelled OR l.cleared)
 )
 SELECT id AS run_id, cancelled FROM live

@@ -1,6 +1,7 @@
 """The life of runs on a real PostgreSQL: fenced writes, fair claims, rescue, and ends that never change."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,15 +67,16 @@ async def test_checkpoint_and_next_intent_are_one_write(world, owned):
     assert (one.attempts[0]["http_status"], two.attempts[0]["finished_at"]) == (201, None)
 
 
-async def test_the_first_advance_starts_the_run_and_clears_its_counts(world, owned):
-    """`started_at` is set once; claims and crashes go back to zero at a checkpoint."""
+async def test_a_checkpoint_clears_the_counts_and_an_intent_does_not(world, owned):
+    """`started_at` is set once; claims and crashes go back to zero when a step is recorded, not when one is opened."""
     store, run = owned
     await world.rows("UPDATE runs SET crashes = 3 WHERE id = %(id)s", id=run.run_id)
     await store.advance(opening(run))
     first = await world.run(run.run_id)
     await store.advance(closing(run))
     last = await world.run(run.run_id)
-    assert (first["status"], first["claims"], first["crashes"]) == ("running", 0, 0)
+    assert (first["status"], first["claims"], first["crashes"]) == ("running", 1, 3)
+    assert (last["claims"], last["crashes"]) == (0, 0)
     assert first["started_at"] == last["started_at"] is not None
     assert (last["status"], last["owner"]) == ("succeeded", None)
     assert last["finished_at"] >= last["started_at"]
@@ -158,13 +160,14 @@ async def test_a_second_success_of_a_step_is_refused(world, owned):
         )
 
 
-async def test_a_closed_attempt_stays_as_it_is(world, owned):
-    """Only a dispatched attempt can be closed: an `unknown` one is not rewritten."""
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+async def test_a_settled_attempt_stays_as_it_is(world, owned, status):
+    """Only a dispatched or an `unknown` attempt can be closed: one whose outcome is known is not rewritten."""
     store, run = owned
     await store.advance(opening(run))
-    await world.rows("UPDATE attempts SET status = 'unknown' WHERE run_id = %(id)s", id=run.run_id)
-    await store.advance(closing(run, status="failed"))
-    assert await world.attempts(run.run_id) == [(1, 1, "unknown")]
+    await world.rows("UPDATE attempts SET status = %(s)s WHERE run_id = %(id)s", s=status, id=run.run_id)
+    await store.advance(closing(run, status="unknown"))
+    assert await world.attempts(run.run_id) == [(1, 1, status)]
 
 
 async def test_a_waiting_run_has_no_owner_and_is_claimed_when_due(world, owned):
@@ -230,7 +233,7 @@ async def test_cancel_of_a_running_run_opens_nothing_more(world, owned):
     answer = await store.advance(move_on)
     row = await world.run(run.run_id)
     assert (answer.owned, answer.cancelled) == (True, True)
-    assert (row["status"], row["owner"]) == "cancelled"
+    assert (row["status"], row["owner"]) == ("cancelled", None)
     assert row["finished_at"] is not None
     assert await world.attempts(run.run_id) == [(1, 1, "succeeded")]
     assert [step.step for step in (await store.steps([run.run_id]))[run.run_id]] == [1]
@@ -426,6 +429,21 @@ async def test_runs_of_an_expired_host_go_back_to_the_queue(world, owned):
     assert await world.value("SELECT state FROM hosts WHERE id = %(id)s", id=run.host) == "dead"
     assert not (await store.advance(closing(run))).owned
     assert await world.attempts(run.run_id) == [(1, 1, "unknown")]
+
+
+async def test_an_unknown_call_is_explained_by_its_client(world, owned):
+    """The next owner reads who was to make the call, and its outcome replaces `unknown`; the count stays."""
+    store, run = owned
+    client = new_id()
+    await store.advance(replace(opening(run), opened=(AttemptOpened(1, 1, "key", client),)))
+    await expire(world, run.host)
+    other = world.store(await world.host())
+    assert await other.rescue() == 1
+    (taken,) = await other.claim(share=10, most=10)
+    (attempt,) = (await other.steps([run.run_id]))[run.run_id][0].attempts
+    assert (attempt["status"], attempt["client"]) == ("unknown", str(client))
+    assert (await other.advance(closing(taken))).owned
+    assert await world.attempts(run.run_id) == [(1, 1, "succeeded")]
 
 
 async def test_a_live_host_keeps_its_runs(owned):

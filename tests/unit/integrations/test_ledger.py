@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from taske_ray.core.call import Call
-from taske_ray.core.outcome import Succeeded
+from taske_ray.core.outcome import Succeeded, Unknown
 from taske_ray.integrations import ledger as module
 from taske_ray.integrations.ledger import CallLedger, Finished
 
@@ -98,6 +98,16 @@ async def test_outcomes_are_kept_ten_minutes():
     assert await ledger.find("b") is None
     seconds.now = 601.0
     assert await ledger.find("a") is None
+
+
+async def test_what_was_forgotten_is_not_called_never_made():
+    """For a call as old as an outcome that was forgotten the answer is Unknown; for a younger one still None."""
+    seconds = Seconds()
+    ledger = CallLedger(seconds)
+    await ledger.once(call("a"), done("a"))
+    seconds.now = 700.0
+    assert isinstance(await ledger.find("a", age_s=700.5), Unknown)
+    assert await ledger.find("b", age_s=10.0) is None
 
 
 async def test_outcomes_are_bounded(monkeypatch):

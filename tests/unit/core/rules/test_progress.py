@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from taske_ray.core import progress as engine
 from taske_ray.core.delay import wake_at
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
-from taske_ray.core.progress import Decision, after, resolve, sleep, start
+from taske_ray.core.progress import Decision, adopt, after, lost_call, resolve, sleep, start
+from taske_ray.core.retry import never_began
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, StepStatus, can_move
 from taske_ray.core.size import is_larger
 from taske_ray.errors import Invalid, TemplateError
@@ -228,6 +229,50 @@ def test_a_taken_over_run_sends_again_or_parks(status):
     assert (again.closed is not None) == (status == "dispatched")
     parked = start(actions, taken, ask, now)
     assert (parked.status, parked.steps[0].attempts[-1].status) == ("needs_attention", AttemptStatus.UNKNOWN)
+
+
+def taken_over(actions, status="unknown") -> Progress:
+    """A run whose owner died in its first call."""
+    first = begun(actions)
+    step = first.call.step.with_attempt(replace(dispatched(first), status=AttemptStatus(status)))
+    return first.progress.with_step(step)
+
+
+@pytest.mark.parametrize("status", ["dispatched", "unknown"])
+def test_an_outcome_that_the_client_still_knew_is_adopted(status):
+    """The answer that nobody recorded closes its attempt; the run goes on without a second call, whatever the class."""
+    actions = [action(1), action(2)]
+    taken = taken_over(actions, status)
+    decision = adopt(actions, taken, Succeeded({"n": 1}), classify=ask, now=now, jitter=0.5)
+    assert (decision.status, decision.closed.status, decision.closed_step) == ("running", AttemptStatus.SUCCEEDED, 1)
+    assert decision.progress.steps[1].output == {"n": 1}
+    assert (decision.call.step.number, decision.call.attempt) == (2, 1)
+
+
+def test_a_call_that_never_began_is_made_at_once_and_costs_nothing():
+    """Its attempt is failed and not sent, does not count, and even an `ask` call goes out under the next number."""
+    actions = [action(1)]
+    taken = taken_over(actions)
+    never = Failed(ErrorClass.TRANSIENT, never_began, "nothing was sent", sent=False)
+    decision = adopt(actions, taken, never, classify=ask, now=now, jitter=0.5)
+    assert (decision.status, decision.call.attempt) == (RunStatus.RUNNING, 2)
+    assert (decision.closed.status, decision.closed.sent, decision.closed.counted) == ("failed", False, False)
+
+
+def test_an_adopted_unknown_follows_the_class():
+    """A client that cannot know either leaves the decision to the policy."""
+    decision = adopt([action(1)], taken_over([action(1)]), Unknown("?"), classify=ask, now=now, jitter=0.5)
+    assert decision.status == RunStatus.NEEDS_ATTENTION
+
+
+def test_only_an_open_call_is_asked_for():
+    """Fresh runs, runs between steps and runs that a person decided about have nobody to ask."""
+    actions = [action(1), action(2)]
+    done = digest(actions, begun(actions), Succeeded(1)).progress.steps[1]
+    parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
+    resent = resolve(actions, parked, "resend").progress
+    assert [lost_call(actions, one) for one in (empty, empty.with_step(done), resent)] == [None, None, None]
+    assert lost_call(actions, taken_over(actions)).attempt == 1
 
 
 def test_a_run_taken_over_between_steps_goes_on():

@@ -31,7 +31,9 @@ legal = {
         *("pending running", "pending skipped", "pending failed", "running succeeded", "running failed"),
         *("running unknown", "unknown pending", "unknown succeeded", "unknown failed"),
     },
-    AttemptStatus: {"dispatched succeeded", "dispatched failed", "dispatched unknown"},
+    AttemptStatus: {
+        *("dispatched succeeded", "dispatched failed", "dispatched unknown", "unknown succeeded", "unknown failed"),
+    },
 }
 pairs = [pair for kind in legal for pair in product(kind, kind)]
 
