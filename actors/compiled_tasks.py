@@ -9,6 +9,7 @@ from uuid import UUID
 from taske_ray.core.capability import Capability
 from taske_ray.core.retry import RetryPolicy
 from taske_ray.core.run import Action
+from taske_ray.core.task import parse_capability
 from taske_ray.core.template import compile_condition, compile_value
 from taske_ray.db.runs import RunStore, TaskText
 from taske_ray.services.catalog_cache import CapabilityCache
@@ -18,11 +19,15 @@ _kept = 2_000
 
 @dataclass(frozen=True, slots=True)
 class CompiledTask:
-    """A task version: its compiled actions, and the capability that each of them uses, by the action's number."""
+    """A task version: its compiled actions, and the capability that each of them uses, by the action's number.
+
+    `text` is what it was compiled from; None for one that was made by hand.
+    """
 
     name: str
     actions: tuple[Action, ...]
     capabilities: Mapping[int, Capability]
+    text: TaskText | None = None
 
 
 class CompiledTasks:
@@ -35,27 +40,31 @@ class CompiledTasks:
     async def get(self, store: RunStore, task_id: UUID, version: int) -> CompiledTask | None:
         """The version that a run pins; None when the task was deleted. Raises Unavailable."""
         key = (task_id, version)
-        compiled = self._tasks.get(key)
-        if compiled is None:
-            text = await store.task(task_id, version)
-            if text is None:
-                return None
-            compiled = self._tasks[key] = await self._compile(text)
-            if len(self._tasks) > _kept:
-                self._tasks.popitem(last=False)
-        else:
+        known = self._tasks.get(key)
+        text = known.text if known else await store.task(task_id, version)
+        if text is None:
+            return None
+        versions = [await self._version(spec["capability"], text) for spec in text.spec["actions"]]
+        if known is not None and versions == [action.version for action in known.actions]:
             self._tasks.move_to_end(key)
+            return known
+        compiled = self._tasks[key] = await self._compile(text, versions)
+        if len(self._tasks) > _kept:
+            self._tasks.popitem(last=False)
         return compiled
 
-    async def _compile(self, text: TaskText) -> CompiledTask:
+    async def _version(self, written: str, text: TaskText) -> int:
+        """The version of a capability that a run starting now uses; a pin in the task's text holds for good."""
+        name, pin = parse_capability(written)
+        return pin or await self._capabilities.for_run(name, text.pins[name])
+
+    async def _compile(self, text: TaskText, versions: list[int]) -> CompiledTask:
         actions, capabilities = [], {}
-        for number, spec in enumerate(text.spec["actions"], 1):
-            name = spec["capability"].partition("@")[0]
-            version = await self._capabilities.for_run(name, text.pins[name])
-            capability = await self._capabilities.pinned(name, version)
-            capabilities[number] = capability
+        for number, (spec, version) in enumerate(zip(text.spec["actions"], versions, strict=True), 1):
+            name, _ = parse_capability(spec["capability"])
+            capability = capabilities[number] = await self._capabilities.pinned(name, version)
             actions.append(_action(number, spec, capability, version))
-        return CompiledTask(text.name, tuple(actions), capabilities)
+        return CompiledTask(text.name, tuple(actions), capabilities, text)
 
 
 def _action(number: int, spec: Mapping[str, Any], capability: Capability, version: int) -> Action:
