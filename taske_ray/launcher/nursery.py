@@ -47,6 +47,7 @@ def main(path: str, plan_name: str) -> None:
     """Listen at `path`, load, and give birth to a worker for each order."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        Path(path).unlink(missing_ok=True)  # of one that was killed
         listener.bind(path)
         Path(path).chmod(0o600)
         listener.listen(64)  # orders wait here while we load
