@@ -5,7 +5,11 @@ fired by whichever host finds it first, and a run that was held back by another 
 has ended. Losing the process costs the time until its triggers are handed out again.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +26,8 @@ from taske_ray.db.triggers import TriggerStore, WatchedTrigger
 from taske_ray.errors import NotFound
 
 _sweep_s = 1.0
+_own_lateness = timedelta(seconds=5)  # until then a schedule is left to the watcher that this host has for it
+_log = logging.getLogger(__name__)
 
 
 class WatcherHost:
@@ -78,11 +84,10 @@ class WatcherHost:
 
     async def _make(self, trigger: WatchedTrigger) -> HostedActor:
         if trigger.kind in ("cron", "interval"):
-            return CronWatcher(trigger, self._ports)
+            return CronWatcher(trigger, self._ports, reload=self._reader(trigger.id))
         if trigger.kind == "poll":
-            capabilities = self._process.capabilities
-            version = await capabilities.for_run(trigger.capability, trigger.capability_version)
-            capability = await capabilities.pinned(trigger.capability, version)
+            trigger = await self._current(trigger)
+            capability = await self._process.capabilities.pinned(trigger.capability, trigger.capability_version)
             return PollWatcher(trigger, capability, self._ports, reload=self._reader(trigger.id))
         return WebhookWatcher(trigger)
 
@@ -98,15 +103,25 @@ class WatcherHost:
     def _reader(self, trigger_id: UUID) -> Callable[[], Awaitable[WatchedTrigger | None]]:
         async def read() -> WatchedTrigger | None:
             found = await self._triggers.load([trigger_id])
-            return found[0] if found else None
+            return await self._current(found[0]) if found else None
 
         return read
 
+    async def _current(self, trigger: WatchedTrigger) -> WatchedTrigger:
+        """The trigger on the capability version that it uses now: past compatible changes since it was saved."""
+        version = await self._process.capabilities.for_run(trigger.capability, trigger.capability_version)
+        return replace(trigger, capability_version=version)
+
     async def _sweep(self) -> None:
-        if self._process.lease.is_trusted:
-            for trigger in await self._triggers.overdue():
-                if trigger.id not in self._hosting:
-                    await CronWatcher(trigger, self._ports).act()
+        """Fire what nobody fired in time; the watcher that slept over it finds its row moved and goes on from there."""
+        if not self._process.lease.is_trusted:
+            return
+        late = self._process.lease.now() - _own_lateness
+        left = [one for one in await self._triggers.overdue() if one.id not in self._hosting or _is_before(one, late)]
+        watchers = [CronWatcher(trigger, self._ports, reload=self._reader(trigger.id)) for trigger in left]
+        for failure in await asyncio.gather(*(watcher.act() for watcher in watchers), return_exceptions=True):
+            if failure is not None:
+                _log.error("a late schedule could not be fired", exc_info=failure)
 
     async def _lost(self) -> None:
         """Declared dead: others watch now."""
@@ -115,6 +130,10 @@ class WatcherHost:
 
     def _host_gone(self, host_id: UUID) -> None:
         self._pool.gone(host_id)
+
+
+def _is_before(trigger: WatchedTrigger, moment: datetime) -> bool:
+    return trigger.next_fire_at is not None and trigger.next_fire_at < moment
 
 
 class _Recorder:

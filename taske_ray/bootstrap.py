@@ -30,6 +30,7 @@ from taske_ray.services.modules import Modules
 from taske_ray.services.plans import Plans
 from taske_ray.services.ports import Calls, Readiness, RunHosts, Watchers
 from taske_ray.services.runs import Runs
+from taske_ray.services.schedules import follow_zone_rules
 from taske_ray.services.sealing import Sealer
 from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import PublicKeys, SigningKeys
@@ -177,7 +178,7 @@ def open_store(database: Database, stack: AsyncExitStack) -> FireStore:
 
 
 def prepare(settings: Settings) -> None:
-    """Make a migrated database usable: master key, catalog, signing key.
+    """Make a migrated database usable: master key, catalog, time zone rules, signing key.
 
     With `demo_url` the modules that the stand-ins play point there (origin `demo`); without it the catalog's own come
     back. Raises StartRefused, Invalid, Unavailable.
@@ -192,6 +193,7 @@ async def _prepare(settings: Settings) -> None:
         shipped = load_documents()
         played = [] if settings.demo_url is None else played_documents(shipped, settings.demo_url)
         await _sync(database, shipped, played)
+        await follow_zone_rules(database)
         await SigningKeys(database, Sealer(database, open_keyring(settings, ["auth"]))).current()
 
 

@@ -1,10 +1,12 @@
 """CronWatcher: waits for its schedule's next instant and fires it; serves cron expressions and intervals.
 
 The instant stands in the trigger's row, so a watcher that starts late, after a crash or a long stop, finds what it
-missed and treats it by the trigger's misfire policy. Whoever moves the row on fires: a second watcher changes nothing.
+missed and treats it by the trigger's misfire policy. Whoever moves the row on fires: a second watcher changes nothing,
+reads the row again and goes on from there.
 """
 
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import cast
 
 from actors.watchers.ports import Ports
@@ -17,33 +19,54 @@ from taske_ray.db.fires import Fire, ScheduleFire, Skip
 from taske_ray.db.triggers import WatchedTrigger
 
 
-class CronWatcher:
-    """The watcher of one schedule."""
+_look_again = timedelta(seconds=1)
 
-    def __init__(self, trigger: WatchedTrigger, ports: Ports) -> None:
+
+class CronWatcher:
+    """The watcher of one schedule. `reload` reads the trigger's row again; None when it is no longer enabled."""
+
+    def __init__(
+        self, trigger: WatchedTrigger, ports: Ports, *, reload: Callable[[], Awaitable[WatchedTrigger | None]]
+    ) -> None:
         self._trigger = trigger
         self._ports = ports
+        self._reload = reload
         self._next = trigger.next_fire_at
+        self._look_at: datetime | None = None
         self._schedule: Schedule | None = None
 
     @property
     def due_at(self) -> float | None:
         """The next instant, in seconds since the epoch; None when the schedule has come to its end."""
-        return None if self._next is None else self._next.timestamp()
+        moment = self._look_at or self._next
+        return None if moment is None else moment.timestamp()
 
     async def act(self) -> None:
         """Fire what is due and move the row on."""
-        if self._next is None:
+        now = self._ports.time.now()
+        if self._look_at is not None:
+            await self._look(now)
+        if self._next is None or self._look_at is not None:
             return
         schedule = self._schedule = self._schedule or read_schedule(self._trigger)
-        now = self._ports.time.now()
         decision = due(schedule, self._next, now, cast(Misfire, self._trigger.misfire))
         if decision.next_fire_at == self._next:
             return  # the timer ran a little ahead of the database's clock
         fired = await self._ports.recorder.fire_schedule(self._written(decision, now))
+        if fired is None:
+            await self._look(now)
+            return
         self._next = decision.next_fire_at
-        if fired:
-            self._ports.runs.begin(fired)
+        self._ports.runs.begin(fired)
+
+    async def _look(self, now: datetime) -> None:
+        """Begin from what the row says: somebody else moved it, or the task was switched or edited."""
+        trigger = await self._reload()
+        if trigger is None or trigger.version != self._trigger.version:
+            self._look_at = now + _look_again  # the supervisor ends or replaces this watcher, or it was switched twice
+            return
+        self._look_at, self._schedule = None, None
+        self._trigger, self._next = trigger, trigger.next_fire_at
 
     def _written(self, decision: Due, now: datetime) -> ScheduleFire:
         trigger = self._trigger

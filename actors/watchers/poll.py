@@ -18,6 +18,7 @@ from taske_ray.db.fires import Fire, PollFire
 from taske_ray.db.triggers import WatchedTrigger
 
 _timeout_s = 60.0
+_look_again = timedelta(seconds=1)
 Reload = Callable[[], Awaitable[WatchedTrigger | None]]
 
 
@@ -44,7 +45,8 @@ class PollWatcher:
         """Make one check."""
         trigger = await self._reload()
         if trigger is None or trigger.version != self._trigger.version:
-            self._next = None  # the supervisor replaces this watcher
+            # the supervisor ends or replaces this watcher, or it was switched off and on in between
+            self._next = self._ports.time.now() + _look_again
             return
         self._trigger = trigger
         began_at = self._ports.time.now()

@@ -67,6 +67,29 @@ class TriggerStore:
         """Schedules that nobody fired in time."""
         return [WatchedTrigger(**row) for row in await self._database.fetch(queries.overdue_triggers)]
 
+    async def zones(self) -> dict[str, bytes | None]:
+        """The time zones of enabled schedules, each with the digest of the rules their instants were computed by."""
+        rows = await self._database.fetch(queries.schedule_zones)
+        return {row["zone"]: row["digest"] for row in rows}
+
+    async def scheduled_in(self, zone: str, after: UUID | None, limit: int) -> list[WatchedTrigger]:
+        """A page of the enabled schedules of a zone whose next instant is still to come, by id."""
+        values = {"zone": zone, "after": after, "limit": limit}
+        return [WatchedTrigger(**row) for row in await self._database.fetch(queries.scheduled_in_zone, values)]
+
+    async def move_instants(self, moves: Sequence[tuple[UUID, datetime | None, datetime | None]]) -> None:
+        """Set the next instants of (trigger, from, to), where nobody else has moved them since."""
+        values = {
+            "ids": [trigger_id for trigger_id, _, _ in moves],
+            "expected": [expected for _, expected, _ in moves],
+            "next_fire_ats": [instant for _, _, instant in moves],
+        }
+        await self._database.fetch(queries.move_instants, values)
+
+    async def keep_zone(self, zone: str, digest: bytes) -> None:
+        """Remember which rules the instants of a zone were computed by."""
+        await self._database.fetch(queries.keep_zone, {"zone": zone, "digest": digest})
+
     async def release_held(self) -> int:
         """Let runs start that waited for another run of their task to end; how many."""
         return len(await self._database.fetch(queries.release_held))

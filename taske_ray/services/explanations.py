@@ -24,6 +24,12 @@ _reasons = {
     "loop": "caused by this task itself",
 }
 
+_misfires = {
+    "skip": "are left out",
+    "once": "become one run, for the latest of the last 24 h",
+    "all": "become a run each, for the latest 100 of the last 24 h",
+}
+
 
 class Explanations:
     """Answers the question of users whose task was silent."""
@@ -57,6 +63,8 @@ def _notes(task: StoredTask, fires: list[datetime], skips: Any, *, checked: bool
         notes.append(f"The trigger is paused: {task.paused_reason}.")
     if fires:
         notes.append(f"It is next due at {format_time(fires[0])}.")
+    if task.kind in ("cron", "interval"):
+        notes.append(f"Instants that pass while the service is away {_misfires[task.misfire]}.")
     if task.kind == "manual":
         notes.append("It runs only when someone runs it.")
     if task.kind == "poll" and not checked:
