@@ -59,8 +59,13 @@ def _throughput(clients: int, results: Results) -> Row:
         f"{rate:.0f} runs/s, 1/{limit / rate:.1f} of a bare program's {limit:.0f}" if rate else "nothing finished",
         f"{FLOOR_RUNS:.0f} runs/s",
         rate >= FLOOR_RUNS,
-        bottleneck(measured.cost),
+        f"{bottleneck(measured.cost)}; {_per_run(measured)}",
     )
+
+
+def _per_run(measured: Measured) -> str:
+    processors, each = psutil.cpu_count() or 1, sum(_per_run_ms(measured).values())
+    return f"{each:.1f} ms of processor time a run, so at most {processors * 1e3 / each:.0f} runs/s on {processors}"
 
 
 def _latency(measured: Measured) -> Row:
@@ -115,7 +120,7 @@ def _idle(results: Results) -> Row:
     assert idle is not None
     most = list(idle.memory_mib.items())[:2]
     return Row(
-        "idle memory of everything, PSS",
+        "idle memory of everything",
         f"{_mb(idle.total_mib):,.0f} MB in {len(idle.cpu_s)} processes",
         f"{_mb(FLOOR_IDLE_MIB):,.0f} MB",
         idle.total_mib <= FLOOR_IDLE_MIB,
@@ -130,13 +135,15 @@ def _crons(results: Results) -> Row:
     more = {kind: mib - crons.before.memory_mib.get(kind, 0.0) for kind, mib in crons.after.memory_mib.items()}
     grown = max(more, key=lambda kind: more[kind])
     total = crons.after.total_mib - crons.before.total_mib
+    process, spent = max(crons.after.cpu_since(crons.before).items(), key=lambda item: item[1])
     return Row(
         f"{crons.count:,} enabled cron tasks",
         f"live {crons.live_after_s:.1f} s after the last was enabled (created in {crons.created_s:.0f} s),"
         f" {_mb(total):+.0f} MB" + (f", {crons.refused} refused" if crons.refused else ""),
         f"{FLOOR_LIVE_S:.0f} s, {_mb(FLOOR_CRONS_MIB):.0f} MB",
         crons.live_after_s <= FLOOR_LIVE_S and total < FLOOR_CRONS_MIB and not crons.refused,
-        f"creating: {crons.created_s / crons.count * 1e3:.1f} ms each; memory: {grown} {_mb(more[grown]):+.0f} MB",
+        f"creating takes {process} {spent / crons.count * 1e3:.1f} ms of processor time each;"
+        f" memory: {grown} {_mb(more[grown]):+.0f} MB",
     )
 
 
@@ -189,7 +196,7 @@ def render(results: Results) -> str:
             ),
             "Processor time of one run, in ms, by process:",
             table(("process", *(f"{clients} clients" for clients in CLIENTS), "share"), _costs(results)),
-            "Memory (PSS, MB) by process:",
+            "Memory in MB by process (PSS, as if the instance were alone on the machine):",
             table(
                 ("process", "idle", f"with {crons.count:,} scheduled tasks"),
                 _memory(idle.memory_mib, crons.after.memory_mib),
@@ -215,7 +222,9 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def _pipelines(results: Results) -> Iterable[Sequence[str]]:
     assert results.open is not None
+    assert results.first is not None
     measured = {
+        f"{RATE:.0f}/s, right after the start": results.first,
         f"{RATE:.0f}/s": results.open,
         **{f"{clients} clients": one for clients, one in results.closed.items()},
         **{f"{clients} clients, bare program": one for clients, one in results.limit.items()},

@@ -20,6 +20,7 @@ CLIENTS: Final = (16, 64)
 RATE: Final = 20.0
 _live_limit_s: Final = 120.0
 _settling_s: Final = 8.0
+_first_s: Final = 2.0
 _busy_clients: Final = 8
 
 
@@ -53,7 +54,7 @@ class Crons:
 
 @dataclass(slots=True)
 class Results:
-    """Everything that was measured; `closed` by number of clients."""
+    """Everything that was measured; `first` is the first moment after a start, `closed` is by number of clients."""
 
     size: Size
     began_at: datetime
@@ -61,6 +62,7 @@ class Results:
     limit: dict[int, Measured] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
     idle: Usage | None = None
+    first: Measured | None = None
     open: Measured | None = None
     closed: dict[int, Measured] = field(default_factory=dict)
     crons: Crons | None = None
@@ -69,7 +71,7 @@ class Results:
     @property
     def pipelines(self) -> list[Measured]:
         """Every measurement of the service."""
-        return [*self.closed.values(), *([self.open] if self.open else [])]
+        return [one for one in (self.first, self.open, *self.closed.values()) if one is not None]
 
 
 async def bench(size: Size, say: Say = lambda _: None) -> Results:
@@ -109,6 +111,8 @@ async def _measure_service(results: Results, service: Service, receiver: Stub, s
     def look() -> Usage:
         return usage(instance(service.data_dir))
 
+    say("The first runs")
+    results.first = await measure(Plan(hook, BODIES, 1, _first_s, rate=RATE), receiver, look)
     say(f"{RATE:.0f} runs a second, for {size.seconds:.0f} s")
     results.open = await measure(Plan(hook, BODIES, 16, size.seconds, rate=RATE), receiver, look)
     for clients in CLIENTS:

@@ -6,23 +6,26 @@ Cheap to ask, because it asks on the processors that it measures.
 import contextlib
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
 from taske_ray.launcher.data_dir import DataDir
 from taske_ray.launcher.processes import Ledger
+from tests.bench.memory import files_mib, own_mib
 
+FILES: Final = "program files, mapped by all"
 _doing = re.compile(r"\.\w+$")
 _own = {"taske_ray.launcher.runtime": "runtime", "up": "launcher", "taske_ray.launcher.agent": "agent"}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """At one moment: seconds of processor time by process, proportional set size in MiB by kind of process.
+    """At one moment: seconds of processor time by process, memory in MiB by kind of process (see `memory.py`).
 
     `at_s` and `machine_s`: the moment, and the processor time that everything on the machine had used by then.
     """
@@ -46,17 +49,19 @@ class Usage:
 
 
 def usage(processes: Iterable[psutil.Process], *, memory: bool = False) -> Usage:
-    """What these processes use; `memory` costs a millisecond for each of them."""
+    """What these processes use; `memory` costs some ten milliseconds for each of them."""
     cpu: dict[tuple[str, int], float] = {}
-    sizes: Counter[str] = Counter()
+    sizes: dict[str, float] = defaultdict(float)
     for process in processes:
         with contextlib.suppress(psutil.Error, OSError):
             kind = kind_of(process.cmdline() or [process.name()])
             times = process.cpu_times()
             cpu[kind, process.pid] = times.user + times.system
             if memory:
-                sizes[kind] += _memory_mib(process)
-    return Usage(cpu, dict(sizes.most_common()), time.monotonic(), _machine_s())
+                sizes[kind] += own_mib(process.pid)
+    if memory:
+        sizes[FILES] = files_mib(pid for _, pid in cpu)
+    return Usage(cpu, dict(sorted(sizes.items(), key=lambda item: -item[1])), time.monotonic(), _machine_s())
 
 
 def instance(data_dir: Path) -> list[psutil.Process]:
@@ -80,11 +85,6 @@ def kind_of(command: list[str]) -> str:
         return _doing.sub("", title)
     own = [_own[word] for word in command if word in _own]
     return own[0] if own else title.rpartition("/")[2]
-
-
-def _memory_mib(process: psutil.Process) -> float:
-    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def _machine_s() -> float:
