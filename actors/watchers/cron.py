@@ -18,7 +18,6 @@ from taske_ray.core.times import format_time
 from taske_ray.db.fires import Fire, ScheduleFire, Skip
 from taske_ray.db.triggers import WatchedTrigger
 
-
 _look_again = timedelta(seconds=1)
 
 
