@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from taske_ray.core.ids import format_id
 from taske_ray.db import queries
 from taske_ray.db.database import Database
+
+
+def message_id(mail_id: UUID) -> str:
+    """The `Message-ID` of a mail, the same at every attempt to send it (durability, 6.11)."""
+    return f"<{format_id('mail', mail_id)}@taske>"
 
 
 @dataclass(frozen=True, slots=True)
