@@ -1,6 +1,7 @@
 """What stands before every app: a request id, headers that protect browsers, and an answer when all else breaks."""
 
 import logging
+import re
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +12,7 @@ from taske_ray.clock import new_id
 from taske_ray.errors import TaskeError
 
 _log = logging.getLogger(__name__)
+_request_id = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _policy = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -44,7 +46,9 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = new_id().hex
+        given = _given_id(scope)
+        request_id = given or new_id().hex
+        own_headers = [] if given else [(b"x-request-id", request_id.encode())]
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
@@ -54,7 +58,7 @@ class Front:
                 started = True
                 own = {name for name, _ in message["headers"]}
                 extra = [pair for pair in self._headers if pair[0] not in own]
-                message = {**message, "headers": [*message["headers"], *extra, (b"x-request-id", request_id.encode())]}
+                message = {**message, "headers": [*message["headers"], *extra, *own_headers]}
             await send(message)
 
         with logs.bound(request_id=request_id):
@@ -69,3 +73,12 @@ class Front:
                 if started:
                     raise
                 await unexpected(instance=scope["path"], request_id=request_id)(scope, receive, sending)
+
+
+def _given_id(scope: Scope) -> str | None:
+    """The id that the server around us has given the request and will put on the answer itself.
+
+    Clients cannot choose it: the front door drops what they send.
+    """
+    found = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return found.decode("ascii") if _request_id.fullmatch(found) else None

@@ -30,9 +30,13 @@ RETRY_AFTER_S: Final = 2
 _DONE: Final = "# rewritten by taske"
 _PR_SET_PDEATHSIG: Final = 1
 
-# Everything a client could use to pretend to be somewhere else, or to shorten another's request.
+# Everything a client could use to pretend to be somewhere else, to shorten another's request, or to name its own.
 _FORWARDING: Final = ("x-forwarded-", "forwarded", "x-real-ip", "x-client-ip", "true-client-ip")
-_NEVER_FROM_OUTSIDE: Final = ("x-request-timeout-seconds", "serve_multiplexed_model_id", "serve-multiplexed-model-id")
+_NEVER_FROM_OUTSIDE: Final = (
+    "x-request-timeout-seconds",
+    "serve_multiplexed_model_id",
+    "serve-multiplexed-model-id",
+)
 
 _PROBLEMS: Final = {
     400: ("Bad Request", "The request is not valid HTTP."),
@@ -115,6 +119,8 @@ def _rules(trusted: Sequence[str]) -> list[str]:
         believed,
         *(f"http-request del-header {name} -m beg if !trusted_proxy" for name in _FORWARDING),
         *(f"http-request del-header {name}" for name in _NEVER_FROM_OUTSIDE),
+        # We name requests ourselves; a delivery keeps its own name, because services sign it or repeat it.
+        "http-request del-header x-request-id if !{ path_beg /hooks/ }",
         # One header line: whoever reads it takes the last line and, in it, the last address it does not trust.
         "http-request set-var(txn.forwarded) req.fhdr(x-forwarded-for)",
         "http-request set-header x-forwarded-for %[src] if !{ var(txn.forwarded) -m found }",

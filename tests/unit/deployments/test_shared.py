@@ -113,6 +113,16 @@ async def test_what_breaks_tells_nothing():
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
+async def test_a_request_id_from_the_server_around_us_is_used_and_not_repeated():
+    """Serve names requests and puts the name on the answer itself: ours is the same, and does not stand there twice."""
+    async with client() as http:
+        given = await http.get("/nothing", headers={"x-request-id": "9da33f02-53bc-4838-99ea-7c8d58d7e22c"})
+        strange = await http.get("/nothing", headers={"x-request-id": "<script>"})
+    assert given.json()["request_id"] == "9da33f02-53bc-4838-99ea-7c8d58d7e22c"
+    assert "x-request-id" not in given.headers
+    assert strange.json()["request_id"] == strange.headers["x-request-id"] != "<script>"
+
+
 def test_a_route_without_a_permission_cannot_be_built():
     """Forgetting needs(…) fails at import, not at night."""
     with pytest.raises(RuntimeError, match="permission"):

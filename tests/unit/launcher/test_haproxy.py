@@ -75,6 +75,7 @@ def test_forwarding_headers_of_strangers_are_removed_before_ours_is_set():
     assert removed < written
     assert "acl trusted_proxy always_false" in text
     assert "http-request del-header x-request-timeout-seconds\n" in text
+    assert "http-request del-header x-request-id if !{ path_beg /hooks/ }\n" in text
 
 
 def test_a_trusted_proxy_is_believed():
