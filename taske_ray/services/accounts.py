@@ -41,7 +41,8 @@ class Accounts:
     async def sign_up(self, email: str, password: str, locale: str | None = None) -> None:
         """Make an account, or write to the one that has the address: the caller cannot tell.
 
-        Raises Invalid, Forbidden, TooManyRequests.
+        A new account gets a token to verify its address, also where it may log in without. Raises Invalid, Forbidden,
+        TooManyRequests.
         """
         if not self._rules.signup_open:
             raise Forbidden("Sign-up is closed on this service", code="signup_closed")
@@ -108,9 +109,9 @@ class Accounts:
             return await users.find_user(tx, address)
 
     async def _write_to(self, user: User | None, *, new: bool) -> None:
-        if user is None or (new and user.status == "active"):
+        if user is None:
             return
-        purpose, token = ("verify", new_token()) if user.status == "pending" else ("known", "")
+        purpose, token = ("verify", new_token()) if new or user.status == "pending" else ("known", "")
         if token:
             async with self._database.transaction() as tx:
                 await users.add_one_time_token(

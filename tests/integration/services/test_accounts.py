@@ -10,10 +10,13 @@ import pytest
 from taske_ray.clock import SystemClock
 from taske_ray.db.mails import list_mails
 from taske_ray.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthenticated
+from taske_ray.security.hashing import PasswordHashing
+from taske_ray.services.accounts import AccountRules, Accounts
 from taske_ray.services.sessions import Origin
 
 pytestmark = pytest.mark.integration
 PASSWORD = "seven green bottles"  # as in conftest.py
+ISSUER = "http://taske.test"  # as in conftest.py
 HERE = Origin("192.0.2.1", "pytest")
 
 
@@ -39,6 +42,16 @@ async def test_sign_up_needs_the_mailed_token(accounts, sessions, database):
     assert (await sessions.log_in(address, PASSWORD, HERE)).access_token
     with pytest.raises(Invalid):
         await accounts.verify(token)
+
+
+async def test_sign_up_mails_a_token_even_where_nobody_must_verify(database, sessions):
+    """Without required verification an account works at once, and its mailed token is good all the same."""
+    accounts = Accounts(database, hashing=PasswordHashing(), rules=AccountRules(url=ISSUER))
+    address = f"{uuid4().hex}@example.com"
+    await accounts.sign_up(address, PASSWORD)
+    assert (await sessions.log_in(address, PASSWORD, HERE)).access_token
+    (mail,) = await mails_to(database, address)
+    await accounts.verify(re.search(r"#token=([\w-]+)", mail.body_text)[1])
 
 
 async def test_sign_up_of_a_known_address_writes_to_it(accounts, email, database):
