@@ -24,6 +24,10 @@ from taske_ray.services.authentication import Authentication
 from taske_ray.services.health import Health
 
 router = new_router()
+_text: dict[str, Any] = {"schema": {"type": "string"}}
+_metrics: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": _text}}}
+_page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _text}}}
+_file_of_a_page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/css": _text, "text/javascript": _text}}}
 _pages = {"docs.css": "text/css", "docs.js": "text/javascript", "verify.js": "text/javascript"}
 
 
@@ -69,7 +73,7 @@ async def is_ready(services: Services) -> Response:
     return answer({"status": "not ready"}, 503, {"Retry-After": "1"})
 
 
-@router.get("/metrics", response_class=Response, openapi_extra=needs("operator"))
+@router.get("/metrics", response_class=Response, openapi_extra=needs("operator"), responses=_metrics)
 async def metrics(services: Services) -> Response:
     """Prometheus text, for an admin's token or API key."""
     return Response(prometheus(*await services.health.figures()), media_type="text/plain; version=0.0.4")
@@ -81,19 +85,19 @@ async def openapi(request: Request) -> Response:
     return answer(request.app.state.document)
 
 
-@router.get("/docs", response_class=Response, openapi_extra=needs("public"))
+@router.get("/docs", response_class=Response, openapi_extra=needs("public"), responses=_page)
 async def docs() -> Response:
     """The HTTP API, to read."""
     return _file("docs.html", "text/html")
 
 
-@router.get("/verify", response_class=Response, openapi_extra=needs("public"))
+@router.get("/verify", response_class=Response, openapi_extra=needs("public"), responses=_page)
 async def verify() -> Response:
     """Where the link in a mail leads."""
     return _file("verify.html", "text/html")
 
 
-@router.get("/static/{name}", response_class=Response, openapi_extra=needs("public"))
+@router.get("/static/{name}", response_class=Response, openapi_extra=needs("public"), responses=_file_of_a_page)
 async def static(name: str) -> Response:
     """The files of these pages."""
     if name not in _pages:

@@ -18,9 +18,16 @@ const resolve = (schema, all, seen = []) => {
   return Object.fromEntries(Object.entries(schema).map(([key, part]) => [key, resolve(part, all, seen)]));
 };
 
+// Descriptions are Markdown; of it they use `code` only.
+const prose = (name, text) => {
+  const element = make(name);
+  text.split("`").forEach((part, index) => element.append(index % 2 ? make("code", part) : part));
+  return element;
+};
+
 const block = (title, content, all) => {
   const part = make("div");
-  part.append(make("p", title));
+  part.append(prose("p", title));
   const schema = Object.values(content || {})[0]?.schema;
   if (schema) part.append(make("pre", JSON.stringify(resolve(schema, all), null, 2)));
   return part;
@@ -29,14 +36,14 @@ const block = (title, content, all) => {
 const operation = (path, method, described, all) => {
   const entry = make("details");
   const head = make("summary");
-  head.append(make("span", method.toUpperCase(), "method"), make("code", path), make("span", described["x-permission"], "who"));
+  head.append(make("span", method.toUpperCase(), "method"), make("code", path), make("span", described.summary || "", "about"), make("span", described["x-permission"], "who"));
   const body = make("div");
-  body.append(make("p", described.description || described.summary || ""));
+  body.append(prose("p", described.description || described.summary || ""));
   if (described.parameters?.length) {
     const table = make("table");
     for (const one of described.parameters) {
       const row = make("tr");
-      row.append(make("td", `${one.name} (${one.in}${one.required ? "" : ", optional"})`), make("td", one.description || ""));
+      row.append(make("td", `${one.name} (${one.in}${one.required ? "" : ", optional"})`), prose("td", one.description || ""));
       table.append(row);
     }
     body.append(table);
@@ -47,12 +54,12 @@ const operation = (path, method, described, all) => {
     body.append(block(`${status}: ${answer.description || "problem"}`, known, all));
   }
   entry.append(head, body);
-  entry.dataset.text = `${method} ${path} ${described.description || ""}`.toLowerCase();
+  entry.dataset.text = `${method} ${path} ${described.summary || ""} ${described.description || ""}`.toLowerCase();
   return entry;
 };
 
 const show = (api) => {
-  document.getElementById("about").textContent = api.info.description;
+  document.getElementById("about").replaceChildren(...prose("p", api.info.description).childNodes);
   const main = document.getElementById("operations");
   let group = "";
   for (const [path, operations] of Object.entries(api.paths)) {

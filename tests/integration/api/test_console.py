@@ -49,6 +49,20 @@ def references(value):
             yield from references(part)
 
 
+async def test_texts_and_pages_are_documented_with_their_media_types(console, admin):
+    """Metrics, pages and their files come as the kind of text that the document names."""
+    api = (await console.get("/openapi.json")).json()
+    for path, documented in (
+        ("/metrics",) * 2,
+        ("/docs",) * 2,
+        ("/verify",) * 2,
+        ("/static/docs.js", "/static/{name}"),
+    ):
+        answer = await console.get(path, headers=admin["headers"])
+        media = answer.headers["content-type"].partition(";")[0]
+        assert media in api["paths"][documented]["get"]["responses"]["200"]["content"]
+
+
 async def test_pages_use_bundled_files_only(console):
     """The pages load nothing from elsewhere and nothing inline, and their files are there."""
     assert (await console.get("/")).headers["location"] == "/docs"
