@@ -29,9 +29,11 @@ from taske_ray.services.master_key import ensure_master_key, open_keyring
 from taske_ray.services.modules import Modules
 from taske_ray.services.plans import Plans
 from taske_ray.services.ports import Calls, Readiness, RunHosts, Watchers
+from taske_ray.services.resolutions import Resolutions
 from taske_ray.services.runs import Runs
 from taske_ray.services.schedules import follow_zone_rules
 from taske_ray.services.sealing import Sealer
+from taske_ray.services.sent_requests import SentRequests
 from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import PublicKeys, SigningKeys
 from taske_ray.services.tasks import Tasks
@@ -84,6 +86,7 @@ class TaskServices:
     plans: Plans
     explanations: Explanations
     runs: Runs
+    resolutions: Resolutions
     connections: Connections
     modules: Modules
     invocations: Invocations
@@ -137,7 +140,8 @@ def task_services(
         backfills=Backfills(database, tasks=tasks, firing=firing),
         plans=Plans(database, cache=cache, tasks=tasks),
         explanations=Explanations(database, tasks=tasks),
-        runs=Runs(database, firing=firing),
+        runs=Runs(database, firing=firing, sent=SentRequests(database, cache=cache)),
+        resolutions=Resolutions(database, hosts=ports.run_hosts),
         connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls, watchers=ports.watchers),
         modules=Modules(database, cache),
         invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),

@@ -1,6 +1,7 @@
 """`taske run …`: look at runs, follow one live, stop one, do one again."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from taske_ray.schemas.runs import Run
 
 app = typer.Typer(no_args_is_help=True, help="Runs: what happened, and what happens now.")
+
+
+class Decision(StrEnum):
+    """What a person says about a call whose outcome nobody knows."""
+
+    SENT = "sent"
+    RESEND = "resend"
+    FAIL = "fail"
 
 
 @app.command("list")
@@ -53,6 +62,20 @@ def cancel(context: typer.Context, run: RunId) -> None:
     with service(context) as taske:
         cancelled = taske.runs.cancel(run)
     say(f"{cancelled.run_id}  {cancelled.status}")
+
+
+@app.command("resolve")
+def resolve(
+    context: typer.Context,
+    run: RunId,
+    decision: Annotated[
+        Decision, typer.Argument(help="sent: it arrived; resend: call again, same key; fail: give up.")
+    ],
+) -> None:
+    """Decide about a run that needs attention: nobody can know whether its last call arrived."""
+    with service(context) as taske:
+        resolved = taske.runs.resolve(run, decision.value)
+    say(f"{resolved.run_id}  {resolved.status}")
 
 
 @app.command("replay")

@@ -166,8 +166,8 @@ def sleep(progress: Progress, number: int, until: datetime) -> Decision:
     return Decision(progress.with_step(step), RunStatus.WAITING, steps=(step,), available_at=until)
 
 
-def resolve(actions: Sequence[Action], progress: Progress, choice: Resolution) -> Decision | None:
-    """A person decides about the step that parked a run; None if no step waits for that."""
+def resolve(progress: Progress, choice: Resolution, *, on_error: Literal["stop", "continue"]) -> Decision | None:
+    """A person decides about the step that parked a run; None if no step waits for that. `on_error` is its action's."""
     # it is the last that was reached: nothing goes on behind a parked step
     step = max(progress.steps.values(), key=lambda one: one.number, default=None)
     if step is None or step.status is not StepStatus.UNKNOWN:
@@ -175,7 +175,7 @@ def resolve(actions: Sequence[Action], progress: Progress, choice: Resolution) -
     settled = {"sent": StepStatus.SUCCEEDED, "resend": StepStatus.PENDING, "fail": StepStatus.FAILED}[choice]
     step = replace(step, status=settled, error=step.error if choice == "fail" else None)
     progress = progress.with_step(step)
-    if stops(actions[step.number - 1], step):
+    if choice == "fail" and on_error == "stop":
         return Decision(progress, RunStatus.FAILED, steps=(step,), error=_run_error(step))
     return Decision(progress, RunStatus.QUEUED, steps=(step,))
 

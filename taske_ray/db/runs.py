@@ -6,8 +6,8 @@
       │ └── rescue, release ─────────┘   ├──► waiting          (retry, delay, rate limit: no owner, holds no memory)
       └── available_at reached ──────────┘──► needs_attention  (nobody can know whether a call arrived)
 
-Crash before an advance: the step is repeated under the same key, its attempt becomes `unknown`. Crash after it: the next
-owner goes on behind the last recorded step.
+Crash before an advance: the step is repeated under the same key, its attempt becomes `unknown`. Crash after it: the
+next owner goes on behind the last recorded step.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ from uuid import UUID
 
 import orjson
 
+from taske_ray.core.progress import Decision
 from taske_ray.db import queries
 from taske_ray.db.database import Database
 from taske_ray.db.fires import AssignedRun
@@ -162,8 +163,7 @@ class RunStore:
 
     async def task(self, task_id: UUID, version: int) -> TaskText | None:
         """The task's text that a run pins; None when the task is deleted."""
-        rows = await self._database.fetch(queries.task_version, {"task_id": task_id, "version": version})
-        return TaskText(**rows[0]) if rows else None
+        return await read_task_text(self._database, task_id, version)
 
     async def release(self, runs: Sequence[tuple[UUID, int]]) -> None:
         """Give runs (id, fence) that nobody executes here any more back to the queue."""
@@ -185,6 +185,27 @@ class RunStore:
         rows = await self._database.fetch(queries.advance_runs, {"owner": self._owner(), **_columns(ordered)})
         cancelled = {row["run_id"]: row["cancelled"] for row in rows}
         return [Advanced(a.run_id in cancelled, cancelled.get(a.run_id, False)) for a in advances]
+
+
+async def read_task_text(database: Database, task_id: UUID, version: int) -> TaskText | None:
+    """A saved version of a task; None when the task is deleted."""
+    rows = await database.fetch(queries.task_version, {"task_id": task_id, "version": version})
+    return TaskText(**rows[0]) if rows else None
+
+
+async def resolve_run(database: Database, *, owner: UUID, run_id: UUID, decision: Decision) -> bool:
+    """Write a person's decision about the parked step of a run of user `owner`; False when it was made already."""
+    (step,) = decision.steps
+    values = {
+        "run_id": run_id,
+        "user_id": owner,
+        "status": decision.status.value,
+        "error": _json(decision.error),
+        "step": step.number,
+        "step_status": step.status.value,
+        "step_error": _json(step.error),
+    }
+    return bool(await database.fetch(queries.resolve_run, values))
 
 
 async def cancel_run(database: Database, *, owner: UUID, run_id: UUID) -> str | None:

@@ -31,7 +31,9 @@ class Attempt(Output):
     started_at: datetime
     finished_at: datetime | None = None
     error: Failure | None = None
-    request: Json = Field(default=None, description="as it was sent, secrets masked")
+    request: Json = Field(
+        default=None, description="as it was sent, or was to be sent if its outcome is unknown; secrets masked"
+    )
 
 
 class Step(Output):
@@ -78,6 +80,19 @@ class Replay(Input):
     start: str = Field(default="start", alias="from", examples=["failed"])
     version: Literal["pinned", "latest"] = "pinned"
     input: dict[str, Json] | None = None
+
+
+class Resolve(Input):
+    """What a person knows about the call of a parked run."""
+
+    decision: Literal["sent", "resend", "fail"]
+
+
+class Resolved(Output):
+    """The run goes on (`queued`), or has ended (`failed`)."""
+
+    run_id: str
+    status: RunStatus
 
 
 class Cancelled(Output):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
-from taske_ray.schemas.runs import Cancelled, Run, RunSummary, finished_statuses
+from taske_ray.schemas.runs import Cancelled, Resolved, Run, RunSummary, finished_statuses
 from taske_ray.schemas.tasks import RunStarted
 from taske_ray.sdk.faces import AsyncLine, Line
 from taske_ray.sdk.requests import Emit, Flow, Request, Wait, collect, each, fetch, fields, get, path, post
@@ -43,6 +43,10 @@ class Runs:
     def cancel(self, run_id: str) -> Cancelled:
         """Stop it, whatever it is doing; raises Conflict if it has finished."""
         return self._line.run(fetch(Cancelled, post(path("api", "v1", "runs", run_id, "cancel"))))
+
+    def resolve(self, run_id: str, decision: str) -> Resolved:
+        """Decide about a run in `needs_attention`: "sent", "resend" or "fail"; raises Conflict if it is not."""
+        return self._line.run(fetch(Resolved, resolving(run_id, decision)))
 
     def replay(
         self,
@@ -84,6 +88,10 @@ class AsyncRuns:
         """Stop it, whatever it is doing; raises Conflict if it has finished."""
         return await self._line.run(fetch(Cancelled, post(path("api", "v1", "runs", run_id, "cancel"))))
 
+    async def resolve(self, run_id: str, decision: str) -> Resolved:
+        """Decide about a run in `needs_attention`: "sent", "resend" or "fail"; raises Conflict if it is not."""
+        return await self._line.run(fetch(Resolved, resolving(run_id, decision)))
+
     async def replay(
         self,
         run_id: str,
@@ -109,6 +117,11 @@ def listing(
     """The first page of runs; `limit` is the size of a page."""
     filters = {"task_id": task_id, "status": status, "limit": limit}
     return get(path("api", "v1", "runs"), created_after=created_after, created_before=created_before, **filters)
+
+
+def resolving(run_id: str, decision: str) -> Request:
+    """Say what became of a parked run's call."""
+    return post(path("api", "v1", "runs", run_id, "resolve"), {"decision": decision})
 
 
 def replaying(run_id: str, start: str, version: str, trigger_output: dict[str, Any] | None) -> Request:

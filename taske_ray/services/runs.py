@@ -14,6 +14,7 @@ from taske_ray.db.runs import cancel_run
 from taske_ray.db.tasks import TaskRows
 from taske_ray.errors import Conflict, Invalid, NotFound
 from taske_ray.services.firing import Firing
+from taske_ray.services.sent_requests import SentRequests
 
 _over = frozenset({"succeeded", "failed", "skipped"})
 
@@ -21,11 +22,12 @@ _over = frozenset({"succeeded", "failed", "skipped"})
 class Runs:
     """What a user can do with runs."""
 
-    def __init__(self, database: Database, *, firing: Firing) -> None:
+    def __init__(self, database: Database, *, firing: Firing, sent: SentRequests) -> None:
         self._database = database
         self._history = History(database)
         self._tasks = TaskRows(database)
         self._firing = firing
+        self._sent = sent
 
     async def list(
         self,
@@ -46,7 +48,8 @@ class Runs:
     async def get(self, run_id: str, *, owner: UUID) -> dict[str, Any]:
         """A run with its steps and attempts; actions it has not reached are `pending`. Raises NotFound."""
         run = await self._stored(run_id, owner)
-        steps = await self._history.steps(owner=owner, run_id=run.id)
+        recorded = await self._history.steps(owner=owner, run_id=run.id)
+        steps = await self._sent.complete(run, recorded, owner=owner)
         spec = await self._history.planned(owner=owner, task_id=run.task_id, version=run.task_version)
         reached = {step.step for step in steps}
         planned = enumerate(spec["actions"] if spec else [], 1)

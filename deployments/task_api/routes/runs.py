@@ -1,4 +1,4 @@
-"""Runs: lists, details, cancel, replay."""
+"""Runs: lists, details, cancel, resolve, replay."""
 
 from typing import Annotated
 from uuid import UUID
@@ -60,6 +60,22 @@ async def cancel_run(
 ) -> Response:
     """Cancel in any state: at once, or as soon as the call in flight has ended."""
     return answer(await services.runs.cancel(run_id, owner=caller.user_id), 202)
+
+
+@router.post(
+    "/runs/{run_id}/resolve",
+    status_code=202,
+    response_model=wire.Resolved,
+    openapi_extra=needs("write"),
+    responses={409: {"description": "nothing about the run is to be decided"}},
+)
+async def resolve_run(run_id: str, body: wire.Resolve, caller: Caller, services: Services) -> Response:
+    """Decide about a run in `needs_attention`: nobody can know whether its last call arrived.
+
+    `sent`: it did, the step is done, without an output; `resend`: make the call again under the same idempotency key;
+    `fail`: the step has failed. The run's last attempt shows the request in question.
+    """
+    return answer(await services.resolutions.resolve(run_id, body.decision, owner=caller.user_id), 202)
 
 
 @router.post(

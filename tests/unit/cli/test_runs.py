@@ -54,6 +54,13 @@ def test_cancel(taske):
     assert taske.out == "run_1  cancelled\n"
 
 
+def test_resolve(taske):
+    """A decision is one argument; the answer says how the run goes on. Any other word is a usage error."""
+    assert taske("run", "resolve", "run_1", "resend", answers=[ok({"run_id": "run_1", "status": "queued"}, 202)]) == 0
+    assert (taske.service.body(0), taske.out) == ({"decision": "resend"}, "run_1  queued\n")
+    assert taske("run", "resolve", "run_1", "maybe") == 2
+
+
 def test_replay(taske):
     """A replay names where it begins and which version it takes."""
     answers = [ok({"run_id": "run_2"}, 202), ok(RUN | {"id": "run_2"})]

@@ -130,7 +130,7 @@ def _converse(talk: _Talk, capability: Capability) -> Conversation:
         if failed is not None:
             return failed
     prepared = prepare(capability.request, scope, talk.route)
-    _add_key(prepared, capability, talk.context, scope)
+    add_key(prepared, capability, talk.context, scope)
     pages = Pages(capability.pagination, prepared, scope)
     if capability.poll is not None:
         return (yield from _poll(talk, capability, pages, scope))
@@ -276,7 +276,7 @@ def _output(spec: ResponseSpec, seen: Mapping[str, Any], items: list[Any]) -> An
     return {"items": items, "count": len(items)} if spec.items is not None else seen["response"]["body"]
 
 
-def _add_key(prepared: Prepared, capability: Capability, context: CallContext, scope: Mapping[str, Any]) -> None:
+def add_key(prepared: Prepared, capability: Capability, context: CallContext, scope: Mapping[str, Any]) -> None:
     """Puts the step's key into the action's own request. A key that the user wrote stays: it is as constant."""
     if capability.kind != "action" or context.idempotency_key is None:
         return

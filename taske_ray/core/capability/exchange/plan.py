@@ -9,6 +9,7 @@ from taske_ray.core.capability.document.policy import IdempotencyClass
 from taske_ray.core.capability.document.response import PreSpec
 from taske_ray.core.capability.exchange.build import prepare, route, show
 from taske_ray.core.capability.exchange.context import CallContext
+from taske_ray.core.capability.exchange.conversation import add_key
 from taske_ray.core.capability.exchange.pages import Pages
 from taske_ray.core.capability.exchange.refusal import Refusal
 from taske_ray.core.capability.module import Capability
@@ -37,6 +38,7 @@ def plan_request(capability: Capability, context: CallContext) -> dict[str, Any]
     try:
         way = route(capability.module, scheme, conn, check_hosts=False)
         prepared = Pages(capability.pagination, prepare(capability.request, scope, way), scope).first()
+        add_key(prepared, capability, context, scope)
     except (Refusal, TemplateError) as error:
         raise Invalid.at("", error.code, error.message) from None
     return {**show(prepared, way), "encoding": prepared.shown.encoding}

@@ -270,7 +270,7 @@ def test_only_an_open_call_is_asked_for():
     actions = [action(1), action(2)]
     done = digest(actions, begun(actions), Succeeded(1)).progress.steps[1]
     parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
-    resent = resolve(actions, parked, "resend").progress
+    resent = resolve(parked, "resend", on_error="stop").progress
     assert [lost_call(actions, one) for one in (empty, empty.with_step(done), resent)] == [None, None, None]
     assert lost_call(actions, taken_over(actions)).attempt == 1
 
@@ -299,21 +299,29 @@ def test_resolving(choice, status, step):
     """A person's word settles the parked step and lets the run go on or fail."""
     actions = [action(1), action(2)]
     parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
-    decision = resolve(actions, parked, choice)
+    decision = resolve(parked, choice, on_error="stop")
     assert (decision.status, decision.steps[0].status) == (status, step)
+
+
+def test_a_failed_step_that_may_fail_lets_the_run_go_on():
+    """With `on_error: continue` the word `fail` is about the step alone."""
+    actions = [action(1), action(2)]
+    parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
+    decision = resolve(parked, "fail", on_error="continue")
+    assert (decision.status, decision.steps[0].status) == ("queued", "failed")
 
 
 def test_a_resend_is_not_asked_again():
     """After `resend` the next host sends under the next number though the class is still `ask`."""
     actions = [action(1)]
     parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
-    decision = start(actions, resolve(actions, parked, "resend").progress, ask, now)
+    decision = start(actions, resolve(parked, "resend", on_error="stop").progress, ask, now)
     assert (decision.status, decision.call.attempt) == (RunStatus.RUNNING, 2)
 
 
 def test_nothing_to_resolve():
     """A run in which nothing is unknown has nothing to decide."""
-    assert resolve([action(1)], empty, "fail") is None
+    assert resolve(empty, "fail", on_error="stop") is None
 
 
 def test_delay_sleeps_and_wakes():
@@ -394,7 +402,7 @@ def test_every_run_ends_by_legal_moves(kinds, results, classify, data):
             decision = start(actions, decision.progress, classify, moment)
         elif decision.status is RunStatus.NEEDS_ATTENTION:
             choice = data.draw(st.sampled_from(["sent", "resend", "fail"]))
-            settled = resolve(actions, decision.progress, choice)
+            settled = resolve(decision.progress, choice, on_error="stop")
             statuses[max(statuses)] = settled.steps[0].status
             if settled.status is RunStatus.FAILED:
                 return

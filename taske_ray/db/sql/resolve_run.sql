@@ -1,0 +1,13 @@
+-- A person has decided about the parked step of a run: both move together, once; the new fence is nobody's yet.
+WITH step AS (
+    UPDATE steps s SET status = %(step_status)s, error = %(step_error)s::jsonb, finished_at = clock_timestamp()
+    FROM runs r
+    WHERE r.id = %(run_id)s AND r.user_id = %(user_id)s AND r.status = 'needs_attention'
+      AND s.run_id = %(run_id)s AND s.step = %(step)s AND s.status = 'unknown'
+    RETURNING s.run_id
+)
+UPDATE runs r SET status = %(status)s, fence = r.fence + 1, available_at = clock_timestamp(), claims = 0, crashes = 0,
+                  error = %(error)s::jsonb, finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
+FROM step
+WHERE r.id = step.run_id AND r.status = 'needs_attention'
+RETURNING r.id
