@@ -123,7 +123,7 @@ class MemoryRunLog:
         self.advances.append(advance)
         for closed in advance.closed:
             attempt = row.attempts[closed.step, closed.number]
-            if attempt["status"] == "dispatched":
+            if attempt["status"] in {"dispatched", "unknown"}:  # unknown: its client still knew
                 attempt |= {**asdict(closed), "finished_at": self._now()}
         done = [step for (step, _), one in row.attempts.items() if one["status"] == "succeeded"]
         assert len(done) == len(set(done)), "a step succeeded twice"
@@ -134,7 +134,13 @@ class MemoryRunLog:
         for opened in advance.opened if not row.cancelled else ():
             row.attempts.setdefault(
                 (opened.step, opened.number),
-                {**asdict(opened), "status": "dispatched", "started_at": self._now(), "finished_at": None},
+                {
+                    **asdict(opened),
+                    "client": opened.client and str(opened.client),
+                    "status": "dispatched",
+                    "started_at": self._now(),
+                    "finished_at": None,
+                },
             )
         self.mails += advance.mails
         over = row.cancelled and advance.status in {"running", "waiting"}

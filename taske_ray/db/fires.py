@@ -295,7 +295,7 @@ async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll
         struck = sum(answer.status == status for _, answer in fired.values())
         if struck:
             raise _Undone(status, struck)
-    duplicates = len(poll.candidates) - len(fires)
+    duplicates = len(poll.candidates) + len(poll.seed) - len(new)  # a batch's known items are in its seed
     skips = [*poll.skips, *_refused(fired)]
     if skips:
         await connection.execute(queries.record_skips, _skip_columns(skips))

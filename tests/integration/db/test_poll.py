@@ -70,6 +70,15 @@ async def test_a_seed_enters_the_ledger_and_fires_nothing(world):
     }
 
 
+async def test_a_batch_counts_the_items_that_were_known(world):
+    """One run stands for the new items of a page; the check says how many of the others were known."""
+    trigger = await world.trigger("poll")
+    await world.fires.fire_poll(page(world, trigger, seed=(("a", ""), ("b", ""))))
+    batch = page(world, trigger, "c", read=1, seed=(("a", ""), ("b", ""), ("d", "")))
+    fired = await world.fires.fire_poll(batch)
+    assert (len(fired.fired), fired.duplicates) == (1, 2)
+
+
 async def test_the_loser_of_a_race_discards_its_page(world):
     """Of two checks that read the same cursor one records; the other writes nothing at all."""
     trigger = await world.trigger("poll")
