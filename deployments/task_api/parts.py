@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from deployments.shared.gate import Caller
 from taske_ray.bootstrap import TaskServices
-from taske_ray.services.labels import locales
+from taske_ray.services.labels import preferred
 
 
 async def _of_the_app(request: Request) -> TaskServices:
@@ -19,12 +19,8 @@ Services = Annotated[TaskServices, Depends(_of_the_app)]
 
 
 async def _locale(request: Request, caller: Caller) -> str:
-    """The first language of `Accept-Language` that the catalog speaks, else the caller's own."""
-    for part in request.headers.get("accept-language", "").split(","):
-        language = part.partition(";")[0].strip().lower()[:2]
-        if language in locales:
-            return language
-    return caller.locale
+    """The language of `Accept-Language` that the catalog speaks and the caller likes best, else the caller's own."""
+    return preferred(request.headers.get("accept-language", "")) or caller.locale
 
 
 Locale = Annotated[str, Depends(_locale)]

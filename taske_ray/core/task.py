@@ -195,7 +195,8 @@ class _Checker:
             fields.fail("capability", "unknown_capability", f"there is no capability '{text[:100]}'")
             return None
         if capability.kind != kind:
-            fields.fail("capability", "unknown_capability", f"'{text}' is a {capability.kind}, here goes a {kind}")
+            message = f"'{text}' is one of the {capability.kind}s; use one of the {kind}s here"
+            fields.fail("capability", "unknown_capability", message)
             return None
         if not capability.module.enabled:
             fields.fail("capability", "capability_disabled", f"the module of '{text}' is switched off")

@@ -66,6 +66,6 @@ def capability_view(catalog: Catalog, name: str, locale: str) -> dict[str, Any]:
         "connection_required": capability.needs_connection,
         "scopes": doc.get("scopes") or [],
         "params": localised_schema(capability.params.schema, locale),
-        "output": doc.get("output"),
+        "output": localised_schema(doc.get("output"), locale),
         "sample": doc.get("sample"),
     }

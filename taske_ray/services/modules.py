@@ -12,7 +12,7 @@ from taske_ray.db.tables import Capability as CapabilityRow
 from taske_ray.db.tables import Module as ModuleRow
 from taske_ray.errors import Invalid, NotFound, VersionConflict
 from taske_ray.services.catalog_cache import CapabilityCache, Catalog
-from taske_ray.services.labels import localised
+from taske_ray.services.labels import locales, localised
 from taske_ray.services.module_views import capability_summary, capability_view, module_summary, module_view
 
 # What of a module changes how its capabilities act: together with a capability's own text it makes its version.
@@ -159,7 +159,7 @@ def _mentions(catalog: Catalog, name: str, words: str) -> bool:
     capability = catalog.capability(name)
     if capability is None:
         return False
-    summaries = [capability_summary(catalog, name, locale) for locale in ("ko", "en", "ja")]
-    texts = [name, localised(capability.module.doc.get("name"), "en") or ""]
+    summaries = [capability_summary(catalog, name, locale) for locale in locales]
+    texts = [name, *(localised(capability.module.doc.get("name"), locale) or "" for locale in locales)]
     texts += [str(part) for summary in summaries for part in (summary["name"], summary["description"]) if part]
     return all(word in " ".join(texts).casefold() for word in words.casefold().split())

@@ -17,6 +17,8 @@ from taske_ray.errors import StartRefused
 from taske_ray.standins import drive, slack
 from taske_ray.standins.world import Received, World, demo_world
 
+# Members that look like addresses and are none, or that people follow.
+_names = {"scopes", "docs_url"}
 # Where each provider's own addresses are played.
 _places = {
     "https://www.googleapis.com": "/google",
@@ -123,7 +125,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 def _redirected(doc: dict[str, Any], base_url: str) -> dict[str, Any]:
     """The same document with the provider's addresses replaced, except those of its login, which is not played."""
-    moved = {key: value if key == "auth" else _moved(value, base_url) for key, value in doc.items()}
+    moved: dict[str, Any] = _moved({key: value for key, value in doc.items() if key != "auth"}, base_url)
     moved["auth"] = [
         {key: value if key == "oauth" else _moved(value, base_url) for key, value in scheme.items()}
         for scheme in doc.get("auth", [])
@@ -134,7 +136,7 @@ def _redirected(doc: dict[str, Any], base_url: str) -> dict[str, Any]:
 
 def _moved(value: Any, base_url: str) -> Any:
     if isinstance(value, dict):
-        return {key: _moved(part, base_url) for key, part in value.items()}
+        return {key: part if key in _names else _moved(part, base_url) for key, part in value.items()}
     if isinstance(value, list):
         return [_moved(part, base_url) for part in value]
     if isinstance(value, str):

@@ -44,6 +44,9 @@ async def test_the_catalog_speaks_three_languages(mina):
     assert {one["capability"] for one in listed} >= {"system.schedule.cron", "system.webhook", "system.manual"}
     found = (await mina.get("/capabilities", params={"q": "크론"})).json()["items"]
     assert [one["capability"] for one in found] == ["system.schedule.cron"]
+    assert (await mina.get("/capabilities", params={"q": "슬랙"})).json()["items"]
+    output = (await mina.get("/capabilities/http.request", headers={"accept-language": "ko"})).json()["output"]
+    assert output["properties"]["status"]["title"] == "상태"
     assert (await mina.get("/capabilities", params={"kind": "colour"})).status_code == 422
     assert (await mina.get("/modules/nothing")).status_code == 404
 
@@ -156,6 +159,8 @@ async def test_where_a_credential_goes_needs_the_secret_again(mina):
     }
     made = (await mina.post("/connections", json=body)).json()
     place = f"/connections/{made['id']}"
+    anywhere = await mina.post("/connections", json={**body, "fields": {**body["fields"], "hosts": ["*"]}})
+    assert anywhere.json()["errors"][0]["pointer"] == "/fields/hosts/0"
     stolen = await mina.patch(place, json={"fields": {"hosts": ["evil.example"]}})
     assert stolen.status_code == 422
     moved = await mina.patch(place, json={"fields": {"hosts": ["b.example.com"], "token": "secret-secret-secret"}})

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from taske_ray.catalog.registry import load_documents
 from taske_ray.clock import SystemClock
 from taske_ray.core.call import Call
 from taske_ray.core.capability import ConnectionValues, parse_module
@@ -213,6 +214,17 @@ async def test_slack_lists_channels_in_pages(ask):
     assert (await ask("POST", "/slack/api/auth.test", "s"))[2]["team"] == "Taske demo"
 
 
+def test_only_addresses_are_replaced():
+    """A document that points at the stand-ins keeps its scopes and its link to the documentation."""
+    shipped = next(doc for doc in load_documents() if doc["module"] == "google")
+    (played,) = documents([shipped], "http://127.0.0.1:9")
+    assert played["base_url"].startswith("http://127.0.0.1:9/")
+    assert played["docs_url"] == shipped["docs_url"]
+    assert [one.get("scopes") for one in played["capabilities"]] == [
+        one.get("scopes") for one in shipped["capabilities"]
+    ]
+
+
 async def test_everything_received_is_written_down(ask, standins):
     """Tests can look at every request as it arrived."""
     await ask("POST", "/slack/api/chat.postMessage", "s", {"channel": "C1", "text": "x"}, a="b")
@@ -266,8 +278,6 @@ class Connections:
 
 async def test_the_catalog_works_against_the_stand_ins():
     """The demo's own task: planning documents changed in the last week are found, and a message is posted."""
-    from taske_ray.catalog.registry import load_documents
-
     running = start(world=demo_world(NOW))
     client = IntegrationClient(
         capabilities=Catalog(documents(load_documents(), running.url)),

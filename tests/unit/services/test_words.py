@@ -4,7 +4,7 @@ import pytest
 
 from taske_ray.errors import Invalid
 from taske_ray.services.addresses import canonical_address
-from taske_ray.services.labels import localised, localised_schema
+from taske_ray.services.labels import localised, localised_schema, preferred
 
 
 def test_labels_fall_back_to_english():
@@ -14,6 +14,25 @@ def test_labels_fall_back_to_english():
     assert localised({"ko": "메일"}, "ja") == "메일"
     assert localised("Mail", "ko") == "Mail"
     assert localised(None, "ko") is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "locale"),
+    [
+        ("ko-KR,ko;q=0.9,en;q=0.8", "ko"),
+        ("en;q=0.3, ja;q=0.9", "ja"),
+        ("fr, de;q=0.5", None),
+        ("", None),
+        ("ko;q=0, ja;q=0.1", "ja"),
+        ("eng", None),
+        ("*", None),
+        ("EN-us", "en"),
+        ("ja;q=x", "ja"),
+    ],
+)
+def test_the_best_liked_language_wins(accepted, locale):
+    """Accept-Language is read by weight, then by order; languages that the catalog lacks or refuses are passed over."""
+    assert preferred(accepted) == locale
 
 
 def test_schemas_carry_titles_in_the_language():
