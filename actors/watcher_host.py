@@ -16,6 +16,7 @@ from uuid import UUID
 from actors.directory import Directory
 from actors.host_process import HostProcess
 from actors.hosting import HostedActor, Hosting
+from actors.housekeeping import Housekeeping, ask_every_s
 from actors.integration_pool import IntegrationPool, Reply
 from actors.watchers.cron import CronWatcher
 from actors.watchers.poll import PollWatcher
@@ -51,6 +52,7 @@ class WatcherHost:
         process.run(self._hosting.keep())
         process.every(lambda: _sweep_s, self._sweep)
         process.every(lambda: _sweep_s, self._triggers.release_held)
+        process.every(lambda: ask_every_s, Housekeeping(process.database, clock=process.clock).ask)
 
     async def watch(self, ids: list[UUID]) -> None:
         """Begin to watch these triggers, or begin anew with what their rows say now."""

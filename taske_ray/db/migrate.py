@@ -12,6 +12,10 @@ from taske_ray.errors import StartRefused
 _LOCK = 0x7461736B65  # "taske"
 _REQUIRED = {"fsync": "on", "full_page_writes": "on", "server_encoding": "UTF8"}
 _OLDEST_SERVER = 150000
+_WEEKS_AHEAD = (
+    "SELECT ensure_partition(parent, clock_timestamp() + make_interval(weeks => week))"
+    " FROM unnest(ARRAY['runs', 'steps', 'attempts']) AS parent, generate_series(0, 3) AS week"
+)
 
 
 def upgrade(url: str) -> None:
@@ -24,6 +28,8 @@ def upgrade(url: str) -> None:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        # a service that was away for weeks finds its partitions made before the first run
+        connection.execute(text(_WEEKS_AHEAD))
     engine.dispose()
 
 
