@@ -1,0 +1,120 @@
+"""Integrations as data: a module that nobody coded for works in processes that were running before it existed."""
+
+import time
+
+import pytest
+
+from taske_ray.catalog.registry import load_documents
+from taske_ray.standins.server import documents
+from tests.cluster.engine import post
+from tests.cluster.facts import until
+from tests.cluster.receiver import Answer
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60, func_only=True)]
+
+
+def weather(base_url, *, unit="celsius"):
+    """An admin's document."""
+    return {
+        "module": "weather",
+        "name": {"en": "Weather"},
+        "description": {"en": "A weather service of somebody's own."},
+        "base_url": base_url,
+        "allowed_hosts": [base_url.removeprefix("http://").partition("/")[0]],
+        "auth": [
+            {
+                "id": "key",
+                "type": "api_key",
+                "name": {"en": "Key"},
+                "apply": {"headers": {"X-Api-Key": "{{ conn.secret.key }}"}},
+                "fields": {
+                    "type": "object",
+                    "required": ["key"],
+                    "additionalProperties": False,
+                    "properties": {"key": {"type": "string", "minLength": 1, "x-secret": True, "title": "Key"}},
+                },
+            }
+        ],
+        "capabilities": [
+            {
+                "capability": "weather.today",
+                "kind": "action",
+                "name": {"en": "Today"},
+                "description": {"en": "The weather of today."},
+                "params": {
+                    "type": "object",
+                    "required": ["city"],
+                    "additionalProperties": False,
+                    "properties": {"city": {"type": "string", "title": "City"}},
+                },
+                "request": {"method": "GET", "path": "/today", "query": {"city": "{{ params.city }}", "unit": unit}},
+                "response": {"output": {"degrees": "{{ response.body.t }}"}},
+                "idempotency": {"class": "safe"},
+                "output": {
+                    "type": "object",
+                    "required": ["degrees"],
+                    "properties": {"degrees": {"type": "number", "title": "Degrees"}},
+                },
+                "sample": {"degrees": 21},
+                "tests": [
+                    {
+                        "name": "a warm day",
+                        "auth": "key",
+                        "secret": {"key": "k"},
+                        "params": {"city": "Seoul"},
+                        "exchanges": [{"expect": {"method": "GET"}, "respond": {"status": 200, "body": {"t": 21}}}],
+                        "output": {"degrees": 21},
+                    }
+                ],
+            }
+        ],
+    }
+
+
+async def test_a_module_that_nobody_coded_for_runs_within_two_seconds(engine, receiver):
+    """PUT, connect and run within 2 s; the credential is nowhere shown; the next run uses the next version."""
+    base = f"http://{receiver.place}/weather"
+    receiver.answer("/weather/today", Answer({"t": 21.5, "heard": "s3cr3t-key"}))
+    began = time.monotonic()
+    await engine.services.modules.put("weather", weather(base))
+    connection = await engine.services.connections.create(
+        owner=engine.owner, module="weather", auth="key", name="mine", fields={"key": "s3cr3t-key"}
+    )
+    today = {"capability": "weather.today", "connection": connection["id"], "params": {"city": "서울"}}
+    shown = receiver.serve()
+    task = await engine.task(today, post(shown, {"t": "{{ action1.output.degrees }}"}))
+    run = await engine.ended(await engine.fire(task))
+    assert time.monotonic() - began < 2.0
+    assert run["status"] == "succeeded"
+    asked = receiver.at("/weather/today")[-1]
+    assert asked.headers["x-api-key"] == "s3cr3t-key"
+    assert receiver.at(shown)[0].body == {"t": 21.5}
+    assert "s3cr3t-key" not in repr(run)
+
+    await engine.services.modules.put("weather", weather(base, unit="kelvin"))
+
+    async def kelvin():
+        assert (await engine.ended(await engine.fire(task)))["status"] == "succeeded"
+        return "unit=kelvin" in receiver.at("/weather/today")[-1].path
+
+    await until(kelvin, 2, "using the next version")
+
+
+async def test_an_answer_that_is_no_json_fails_where_json_is_needed(engine, receiver):
+    """A page of HTML with a 200 where Google would send JSON ends in a failed step, not in an empty list."""
+    [google] = [
+        found for found in documents(load_documents(), f"http://{receiver.place}") if found["module"] == "google"
+    ]
+    receiver.answer(
+        "/google/drive/v3/files", Answer(raw=b"<html>maintenance</html>", headers={"content-type": "text/html"})
+    )
+    await engine.services.modules.put("google", google)
+    connection = await engine.services.connections.create(
+        owner=engine.owner, module="google", auth="access_token", name="mine", fields={"token": "ya29.s3cr3t"}
+    )
+    action = {"capability": "google.drive.list_files", "connection": connection["id"], "params": {"folder_id": "0A"}}
+    run = await engine.run({**action, "retry": {"max_attempts": 1}})
+    assert receiver.at("/google/drive/v3/files")
+    assert (run["status"], run["steps"][0]["status"]) == ("failed", "failed")
+    assert run["steps"][0]["error"]["class"] == "invalid"
+    assert "ya29.s3cr3t" not in repr(run)
