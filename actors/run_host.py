@@ -1,13 +1,14 @@
 """RunHost: the process that holds live runs, thousands at a time, each with a task and a failure of its own.
 
 Runs come by a nudge from whoever fired them, by claiming what is queued and due, and by looking for what was given to
-this host and whose nudge was lost. Losing the process loses nothing: its lease ends and its runs are rescued.
+this host and whose nudge was lost. Losing the process loses nothing: its lease ends and its runs are rescued. A run
+that took two hosts along executes alone, in a host of kind `quarantine`, so that nobody dies with it (durability, 5.7).
 """
 
 import asyncio
 import logging
 import random
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from actors.compiled_tasks import CompiledTasks
@@ -28,9 +29,10 @@ _log = logging.getLogger(__name__)
 class RunHost:
     """The live runs of one process."""
 
-    def __init__(self, name: str, node: str) -> None:
-        self._process = HostProcess("run", name, node)
-        self._capacity = self._process.settings.density.runs_per_host
+    def __init__(self, name: str, node: str, kind: Literal["run", "quarantine"] = "run") -> None:
+        self._process = HostProcess(kind, name, node)
+        self._is_quarantine = kind == "quarantine"
+        self._capacity = 1 if self._is_quarantine else self._process.settings.density.runs_per_host
         self._live: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._abandoned: dict[UUID, int] = {}
         self._claim_now = asyncio.Event()
@@ -102,6 +104,10 @@ class RunHost:
         free = self._capacity - len(self._live)
         if free <= 0 or not self._process.lease.is_trusted:
             return 0
+        if self._is_quarantine:
+            runs = await self._store.claim_suspects(most=free)
+            await self._begin(runs)
+            return len(runs)
         runs = await self._store.claim(share=max(10, self._capacity), most=min(free, _most_claimed))
         await self._begin(runs)
         return len(runs)
@@ -153,6 +159,8 @@ class RunHost:
             self._abandoned[run.run_id] = run.fence
         finally:
             self._live.pop(run.run_id, None)
+            if self._is_quarantine:
+                self._claim_now.set()
 
     async def _lost(self) -> None:
         """Declared dead: drop every run at once; whoever owns them now has read the rows."""

@@ -22,6 +22,7 @@ from actors.watcher_host import WatcherHost
 from taske_ray import logs
 from taske_ray.core.reconcile import Plan, plan
 from taske_ray.db.database import Database
+from taske_ray.db.runs import suspects_due
 from taske_ray.db.triggers import TriggerStore
 from taske_ray.errors import Unavailable
 from taske_ray.settings import Settings
@@ -30,6 +31,7 @@ _tick_s, _whole_s, _hosts_s = 0.5, 10.0, 1.0
 _most_at_once = 1_000
 _rest = 10  # times as long as a full look took: at most a tenth of the time goes into them
 _drain_s = 21.0
+_linger_s = 60.0  # how long a quarantine host stays when nothing is suspected any more
 _log = logging.getLogger(__name__)
 
 
@@ -41,9 +43,16 @@ class TriggerSupervisor:
         self._settings = Settings.from_env()
         self._density = self._settings.density
         self._hosts = Hosts(
-            {"run": Blueprint(RunHost), "watcher": Blueprint(WatcherHost), "client": Blueprint(IntegrationClient)}
+            {
+                "run": Blueprint(RunHost),
+                "watcher": Blueprint(WatcherHost),
+                "client": Blueprint(IntegrationClient),
+                "quarantine": Blueprint(RunHost, ("quarantine",)),
+            }
         )
         self._alive: dict[str, list[HostRef]] = {"run": [], "watcher": [], "client": []}
+        self._quarantine: list[HostRef] | None = None  # None: not looked yet, a former supervisor may have left some
+        self._suspected_at = float("-inf")
         self._desired: dict[UUID, int] = {}
         self._live: dict[str, dict[UUID, int]] = {}
         self._seen = 0
@@ -58,7 +67,8 @@ class TriggerSupervisor:
         self._database = await Database(database_url(self._settings), row_connections=1, hot_connections=1).open()
         self._triggers = TriggerStore(self._database)
         await self._ensure_hosts()
-        self._loops = [asyncio.create_task(loop) for loop in (self._keep_hosts(), self._keep_watching())]
+        loops = (self._keep_hosts(), self._keep_quarantine(), self._keep_watching())
+        self._loops = [asyncio.create_task(loop) for loop in loops]
 
     async def changed(self, _nudges: list[None] | None = None) -> None:
         """Triggers were created, changed, enabled, disabled or deleted."""
@@ -75,7 +85,7 @@ class TriggerSupervisor:
     async def stats(self) -> dict[str, dict[str, Any]]:
         """The live counts of every host that answers, by its name."""
         found = {}
-        for host in [host for hosts in self._alive.values() for host in hosts]:
+        for host in [host for hosts in (*self._alive.values(), self._quarantine or []) for host in hosts]:
             try:
                 found[host.name] = await cluster.call(host.handle, "stats", timeout_s=2.0)
             except (ActorLost, TimeoutError):
@@ -87,8 +97,9 @@ class TriggerSupervisor:
         self._stopping = True
         for loop in self._loops:
             loop.cancel()
-        for kind in ("watcher", "run", "client"):
-            await asyncio.gather(*(_stopped(host) for host in self._alive[kind]))
+        runs = [*self._alive["run"], *(self._quarantine or [])]
+        for hosts in (self._alive["watcher"], runs, self._alive["client"]):
+            await asyncio.gather(*(_stopped(host) for host in hosts))
         await self._database.close()
 
     async def _keep_hosts(self) -> None:
@@ -107,6 +118,26 @@ class TriggerSupervisor:
         }
         found = await asyncio.gather(*(self._hosts.ensure_hosts(kind, count) for kind, count in wanted.items()))
         self._alive = dict(zip(wanted, found, strict=True))
+
+    async def _keep_quarantine(self) -> None:
+        while not self._stopping:
+            try:
+                await self._ensure_quarantine()
+            except Exception:  # noqa: BLE001 - logged, and the next round comes all the same
+                _log.exception("the quarantine could not be looked after; trying again")
+            await asyncio.sleep(_hosts_s)
+
+    async def _ensure_quarantine(self) -> None:
+        """A host for runs that took two of theirs along, one at a time, while there are such runs (durability, 5.7)."""
+        now = asyncio.get_running_loop().time()
+        if await suspects_due(self._database):
+            self._suspected_at = now
+        wanted = now - self._suspected_at < _linger_s
+        if not wanted and self._quarantine == []:
+            return
+        if not wanted:
+            await asyncio.gather(*(_stopped(host) for host in self._quarantine or []))
+        self._quarantine = await self._hosts.ensure_hosts("quarantine", int(wanted))
 
     async def _keep_watching(self) -> None:
         whole_at = 0.0

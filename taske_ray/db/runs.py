@@ -149,6 +149,11 @@ class RunStore:
         rows = await self._database.fetch(queries.claim_runs, {"owner": self._owner(), "share": share, "most": most})
         return [AssignedRun(**row) for row in rows]
 
+    async def claim_suspects(self, *, most: int) -> list[AssignedRun]:
+        """Take at most `most` due runs that took two of their hosts along: those that `claim` leaves alone."""
+        rows = await self._database.fetch(queries.claim_suspects, {"owner": self._owner(), "most": most})
+        return [AssignedRun(**row) for row in rows]
+
     async def unstarted(self) -> list[AssignedRun]:
         """Runs that were given to this host and whose nudge was lost."""
         rows = await self._database.fetch(queries.unstarted_runs, {"owner": self._owner()})
@@ -185,6 +190,12 @@ class RunStore:
         rows = await self._database.fetch(queries.advance_runs, {"owner": self._owner(), **_columns(ordered)})
         cancelled = {row["run_id"]: row["cancelled"] for row in rows}
         return [Advanced(a.run_id in cancelled, cancelled.get(a.run_id, False)) for a in advances]
+
+
+async def suspects_due(database: Database) -> bool:
+    """Whether there is work for a quarantine host."""
+    due: bool = (await database.fetch(queries.suspects_due))[0]["due"]
+    return due
 
 
 async def read_task_text(database: Database, task_id: UUID, version: int) -> TaskText | None:

@@ -17,6 +17,7 @@ pick AS (
         SELECT q.id, row_number() OVER (ORDER BY q.priority, q.available_at, q.id) AS place
         FROM (SELECT id, priority, available_at FROM runs
               WHERE status IN ('queued', 'waiting') AND user_id = u.id AND available_at <= clock_timestamp()
+                AND crashes < 2    -- others execute alone (claim_suspects)
               ORDER BY priority, available_at, id
               LIMIT greatest(0, %(share)s - coalesce(b.n, 0))) q
     ) c

@@ -8,7 +8,15 @@ import pytest
 
 from taske_ray.clock import new_id
 from taske_ray.db import hosts
-from taske_ray.db.runs import Advance, AttemptClosed, AttemptOpened, MailWritten, StepWritten, cancel_run
+from taske_ray.db.runs import (
+    Advance,
+    AttemptClosed,
+    AttemptOpened,
+    MailWritten,
+    StepWritten,
+    cancel_run,
+    suspects_due,
+)
 
 pytestmark = pytest.mark.integration
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -521,3 +529,80 @@ async def test_the_text_of_a_deleted_task_is_gone(world, owned):
     await world.rows("DELETE FROM tasks WHERE id = %(id)s", id=run.task_id)
     assert await store.task(run.task_id, 1) is None
     assert (await world.run(run.run_id))["status"] == "running"
+
+
+# poison -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_took_two_hosts_along_executes_alone(world, owned):
+    """After its second crash only a quarantine host claims it; a checkpoint there clears it."""
+    _, run = owned
+    await world.rows("UPDATE runs SET crashes = 1 WHERE id = %(id)s", id=run.run_id)
+    await hosts.end(world.database, [run.host], state="crashed")
+    common = world.store(await world.host())
+    assert not await suspects_due(world.database)
+    assert await common.rescue() == 1
+    assert await suspects_due(world.database)
+    assert await common.claim(share=10, most=10) == []
+    alone = world.store(await world.host(kind="quarantine", capacity=1))
+    (claimed,) = await alone.claim_suspects(most=1)
+    assert (claimed.run_id, claimed.fence) == (run.run_id, run.fence + 2)
+    assert await alone.claim_suspects(most=1) == []
+    await alone.advance(opening(claimed))
+    assert (await world.run(run.run_id))["crashes"] == 2
+    assert await suspects_due(world.database)
+    step = (AttemptClosed(1, 1, "succeeded", sent=True),)
+    await alone.advance(Advance(run.run_id, claimed.fence, closed=step, steps=(written(1, "succeeded"),)))
+    assert ((await world.run(run.run_id))["crashes"], await suspects_due(world.database)) == (0, False)
+
+
+async def test_neighbours_of_a_poison_run_clear_themselves(world):
+    """Ten runs that shared two crashes are taken one by one; those that get on are claimed by anybody again."""
+    host, trigger = await world.host(), await world.trigger()
+    runs = [(await world.fires.fire(world.event(trigger, f"{n}", host=host))).assigned for n in range(10)]
+    await world.rows("UPDATE runs SET crashes = 1")
+    await hosts.end(world.database, [host], state="crashed")
+    common, alone = world.store(await world.host()), world.store(await world.host(kind="quarantine", capacity=1))
+    assert await common.rescue() == 10
+    for _ in runs:
+        (claimed,) = await alone.claim_suspects(most=1)
+        await alone.advance(opening(claimed))
+        waits = Advance(claimed.run_id, claimed.fence, "waiting", closed=(AttemptClosed(1, 1, "failed", sent=True),))
+        await alone.advance(waits)
+    assert await alone.claim_suspects(most=1) == []
+    assert len(await common.claim(share=20, most=20)) == 10
+
+
+async def test_five_crashes_end_a_run_wherever_it_executes(world):
+    """Each crash without a checkpoint counts once, in common hosts and in quarantine; the fifth is the end."""
+    trigger = await world.trigger()
+    host = await world.host()
+    run = (await world.fires.fire(world.event(trigger, "a", host=host))).assigned
+    reaper = world.store(await world.host())
+    for crash in range(1, 6):
+        await world.store(run.host).advance(opening(run, number=crash))
+        await hosts.end(world.database, [run.host], state="crashed")
+        assert await reaper.rescue() == 1
+        row = await world.run(run.run_id)
+        assert row["crashes"] == crash
+        if crash < 5:
+            quarantine = crash >= 2
+            store = world.store(await world.host(kind="quarantine" if quarantine else "run"))
+            (run,) = await (store.claim_suspects(most=1) if quarantine else store.claim(share=9, most=9))
+    assert (row["status"], row["error"]["code"]) == ("failed", "poison")
+    assert "unknown" in {status for _, _, status in await world.attempts(run.run_id)}
+
+
+async def test_twenty_claims_without_a_checkpoint_end_a_run(world):
+    """Lapsed leases are nobody's fault, but not for ever: the twentieth taking is the last."""
+    run = (await world.fires.fire(world.event(await world.trigger(), "a", host=await world.host()))).assigned
+    reaper = world.store(await world.host())
+    for claim in range(1, 21):
+        assert (await world.run(run.run_id))["claims"] == claim
+        await world.store(run.host).advance(opening(run, number=claim))
+        await expire(world, run.host)
+        assert await reaper.rescue() == 1
+        if claim < 20:
+            (run,) = await world.store(await world.host()).claim(share=9, most=9)
+    row = await world.run(run.run_id)
+    assert (row["status"], row["error"]["code"], row["crashes"]) == ("failed", "poison", 0)
