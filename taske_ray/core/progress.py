@@ -90,11 +90,11 @@ def start(actions: Sequence[Action], progress: Progress, classify: Classify, now
     lost = Unknown("The process that made this call died before its outcome was recorded.")
     closed = _close(last, lost, now) if last.status is AttemptStatus.DISPATCHED else None
     step = step if closed is None else step.with_attempt(closed)
-    choice = on_unknown(classify(action, step.input or {}), action.on_unknown)
-    if choice == "resend" and step.tried().counted < action.retry.max_attempts:
+    kind = classify(action, step.input or {})
+    if on_unknown(kind, action.on_unknown) == "resend" and step.tried().counted < action.retry.max_attempts:
         decision = _go_on(actions, progress.with_step(step), now)
     else:
-        decision = _unknown_for_good(actions, progress, step, lost, now, ask=choice == "ask")
+        decision = _unknown_for_good(actions, progress, step, lost, now, kind=kind)
     return replace(decision, closed=closed, closed_step=None if closed is None else number)
 
 
@@ -155,8 +155,8 @@ def after(
         case Failed():
             decision = _failed(actions, progress, step, outcome, now, jitter)
         case Unknown():
-            choice = on_unknown(classify(action, step.input or {}), action.on_unknown)
-            decision = _unknown(actions, progress, step, outcome, now, jitter, choice=choice)
+            kind = classify(action, step.input or {})
+            decision = _unknown(actions, progress, step, outcome, now, jitter, kind=kind)
     return replace(decision, closed=closed, closed_step=None if closed is None else number)
 
 
@@ -277,22 +277,32 @@ def _unknown(
     now: datetime,
     jitter: float,
     *,
-    choice: Literal["resend", "ask", "fail"],
+    kind: IdempotencyClass,
 ) -> Decision:
-    if choice == "resend" and step.attempts:
-        next_try = again(step.tried(), actions[step.number - 1].retry, now, jitter)
+    action = actions[step.number - 1]
+    if on_unknown(kind, action.on_unknown) == "resend" and step.attempts:
+        next_try = again(step.tried(), action.retry, now, jitter)
         if isinstance(next_try, RetryAt):
             return _wait(progress, replace(step, error=_unknown_error(outcome)), next_try)
-    return _unknown_for_good(actions, progress, step, outcome, now, ask=choice == "ask")
+    return _unknown_for_good(actions, progress, step, outcome, now, kind=kind)
 
 
 def _unknown_for_good(
-    actions: Sequence[Action], progress: Progress, step: Step, outcome: Unknown, now: datetime, *, ask: bool
+    actions: Sequence[Action],
+    progress: Progress,
+    step: Step,
+    outcome: Unknown,
+    now: datetime,
+    *,
+    kind: IdempotencyClass,
 ) -> Decision:
-    step = replace(step, status=StepStatus.UNKNOWN, error=_unknown_error(outcome))
-    if not ask:
-        return _finish_step(actions, progress, step, now)
-    return Decision(progress.with_step(step), RunStatus.NEEDS_ATTENTION, steps=(step,), error=_run_error(step))
+    error = _unknown_error(outcome)
+    step = replace(step, status=StepStatus.UNKNOWN, error=error)
+    if on_unknown(kind, actions[step.number - 1].on_unknown) == "ask":
+        return Decision(progress.with_step(step), RunStatus.NEEDS_ATTENTION, steps=(step,), error=_run_error(step))
+    if kind == "safe":  # a read changes nothing there, whether it arrived or not: it has simply failed
+        step = replace(step, status=StepStatus.FAILED, error={**error, "class": ErrorClass.TRANSIENT.value})
+    return _finish_step(actions, progress, step, now)
 
 
 def _finish_step(actions: Sequence[Action], progress: Progress, step: Step, now: datetime) -> Decision:

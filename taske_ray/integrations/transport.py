@@ -91,7 +91,7 @@ class Transport:
                 return await journey.complete()
         except TimeoutError:
             if journey.may_have_left:
-                raise MaybeSent("The service did not answer completely in time.") from None
+                raise MaybeSent("The service did not answer completely in time.", code="timeout") from None
             raise NotSent("timeout", "No connection could be made in time.") from None
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from taske_ray.core import progress as engine
 from taske_ray.core.delay import wake_at
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
 from taske_ray.core.progress import Decision, adopt, after, lost_call, resolve, sleep, start
-from taske_ray.core.retry import never_began
+from taske_ray.core.retry import RetryPolicy, never_began
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, StepStatus, can_move
 from taske_ray.core.size import is_larger
 from taske_ray.errors import Invalid, TemplateError
@@ -213,8 +213,17 @@ def test_unknown_parks_the_run():
 def test_unknown_may_fail():
     """`on_unknown: fail` ends the step as unknown, never as a plain failure, and the run as failed."""
     actions = [action(1, on_unknown="fail")]
-    decision = digest(actions, begun(actions), Unknown("timed out"))
+    decision = digest(actions, begun(actions), Unknown("timed out"), classify=lambda *_: "keyed")
     assert (decision.status, decision.steps[0].status) == (RunStatus.FAILED, StepStatus.UNKNOWN)
+
+
+def test_a_read_without_an_answer_has_failed():
+    """A safe call cannot have changed anything: when its attempts are used up the step is failed, not unknown."""
+    actions = [action(1, retry=RetryPolicy(max_attempts=1))]
+    decision = digest(actions, begun(actions), Unknown("timed out", "timeout"))
+    assert (decision.status, decision.steps[0].status) == (RunStatus.FAILED, StepStatus.FAILED)
+    assert (decision.error["class"], decision.error["code"]) == ("transient", "timeout")
+    assert decision.closed.status is AttemptStatus.UNKNOWN
 
 
 @pytest.mark.parametrize("status", ["dispatched", "unknown"])
