@@ -80,6 +80,14 @@ def test_what_reads_answers_sees_no_secret(capability: Make, talk: Play) -> None
     assert talk(one, {}, params={"name": "x"}, connection={"token": "s3cret"}).outcome.output == {}
 
 
+def test_a_credential_that_is_sent_back_is_masked(capability: Make, talk: Play) -> None:
+    """A service that repeats the request, like an echo, does not bring the secret into outputs."""
+    one = capability(response={"output": {"echo": "{{ response.body }}", "n": "{{ response.body.n }}"}})
+    echoed = {"headers": {"authorization": "Bearer s3cret-s3cret"}, "n": 7}
+    outcome = talk(one, echoed, params={"name": "x"}, connection={"token": "s3cret-s3cret"}).outcome
+    assert outcome.output == {"echo": {"headers": {"authorization": "Bearer ••••"}, "n": 7}, "n": 7}
+
+
 def test_a_failed_output_is_fatal_after_sending(capability: Make, talk: Play) -> None:
     """A template of the answer that cannot be evaluated fails the step and says that something was sent."""
     one = capability(response={"output": "id {{ response.body.id }}"})

@@ -53,6 +53,14 @@ def test_an_item_that_cannot_be_read_is_invalid(capability: Make, talk: Play) ->
     assert found.invalid == 2
 
 
+def test_an_item_that_holds_the_credential_is_masked(capability: Make, talk: Play) -> None:
+    """What a poll brings becomes a run's input: a secret of the connection is masked in it, its identity stays."""
+    items = [{"id": "tok-s3cret", "name": "tok-s3cret"}]
+    one = _poll(capability)
+    (item,) = _check(talk, one, {"items": items}, connection={"token": "TOK-S3CRET"}).items
+    assert (item.key, item.output) == ("tok-s3cret", {"n": "••••"})
+
+
 def test_where_a_check_starts(capability: Make, talk: Play) -> None:
     """The request carries `cursor.from` of the check."""
     one = _poll(capability, cursor={"type": "timestamp", "value": "{{ item.at }}", "lookback": "PT5M"})
