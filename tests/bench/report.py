@@ -190,7 +190,7 @@ def render(results: Results) -> str:
                     "backlog at the end",
                     "202 p50/p99",
                     "end to end p50/p99",
-                    "refused",
+                    "not accepted",
                 ),
                 _pipelines(results),
             ),

@@ -71,8 +71,8 @@ class Service:
 
     def stop(self) -> float:
         """Ask it to end; seconds until it had. Raises RuntimeError when it needs to be killed or reports a failure."""
-        if self._process is None:
-            return 0.0
+        if self._process is None or self._process.poll() is not None:
+            return 0.0  # not started, or ended by itself, as whoever waited for it was told
         process, self._process = self._process, None
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
