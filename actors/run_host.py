@@ -16,11 +16,14 @@ from actors.directory import Directory
 from actors.host_process import HostProcess
 from actors.integration_pool import IntegrationPool, Reply
 from actors.workflow_run import Trust, WorkflowRun
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fires import AssignedRun, FireStore
+from taske_ray.db.run_ends import RunEnds
 from taske_ray.db.runs import Advance, RecordedStep, RunStore
 from taske_ray.errors import Unavailable
+from taske_ray.services.failures import Failures
 
 _claim_s, _lost_nudge_s, _rescue_s, _recorded_s = 1.0, 2.0, 5.0, 5.0
+_failures_s = 1.0
 _most_claimed = 100
 _drain_s = 20.0
 _log = logging.getLogger(__name__)
@@ -51,6 +54,9 @@ class RunHost:
         process.every(lambda: _lost_nudge_s, self._take_unstarted)
         process.every(lambda: _rescue_s, self._rescue)
         process.every(lambda: _recorded_s, self._pool.tell_recorded)
+        self._fires = FireStore(process.database)
+        self._failures = Failures(RunEnds(process.database), self._fires)
+        process.every(lambda: _failures_s, self._tell_failures)
 
     async def take(self, runs: list[AssignedRun]) -> None:
         """Start runs that were given to this host."""
@@ -79,6 +85,7 @@ class RunHost:
         await self._drop()
         try:
             await self._give_back()
+            await self._fires.close()
         finally:
             await self._process.close()
 
@@ -119,6 +126,11 @@ class RunHost:
     async def _rescue(self) -> None:
         await self._give_back()
         if await self._store.rescue():
+            self._claim_now.set()
+
+    async def _tell_failures(self) -> None:
+        """Tell of runs that failed or need attention, whoever executed them."""
+        if await self._failures.tell():
             self._claim_now.set()
 
     async def _give_back(self) -> None:

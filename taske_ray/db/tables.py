@@ -206,6 +206,7 @@ class Task(SQLModel, table=True):
     overlap: str = Field(default="allow", sa_type=Text)
     created_at: datetime | None = _time(default=True)
     updated_at: datetime | None = _time(default=True)
+    failure_mailed_at: datetime | None = _time(nullable=True)
 
 
 class TaskVersion(SQLModel, table=True):

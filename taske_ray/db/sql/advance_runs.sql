@@ -71,5 +71,11 @@ moved AS (
         crashes = CASE WHEN l.progressed THEN 0 ELSE r.crashes END
     FROM live l
     WHERE r.id = l.id AND (l.status <> 'running' OR l.fresh OR l.cancelled OR l.cleared)
+    RETURNING r.id, r.fence, r.status
+),
+told AS (       -- somebody is told of it (run_ends.py)
+    INSERT INTO run_ends (run_id, fence, status)
+    SELECT id, fence, status FROM moved WHERE status IN ('failed', 'needs_attention')
+    ON CONFLICT DO NOTHING
 )
 SELECT id AS run_id, cancelled FROM live

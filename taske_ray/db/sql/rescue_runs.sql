@@ -21,12 +21,18 @@ unknown AS (
     UPDATE attempts a SET status = 'unknown', finished_at = clock_timestamp(),
         error = jsonb_build_object('code', 'host_lost', 'message', 'The host of this run was lost while the call was open')
     FROM orphan o WHERE a.run_id = o.id AND a.status = 'dispatched'
+),
+moved AS (
+    UPDATE runs r SET owner = NULL, fence = r.fence + 1, available_at = clock_timestamp(), crashes = o.crashes,
+        status = CASE WHEN o.poison THEN 'failed' ELSE 'queued' END,
+        finished_at = CASE WHEN o.poison THEN clock_timestamp() END,
+        error = CASE WHEN o.poison THEN jsonb_build_object('class', 'fatal', 'code', 'poison', 'message',
+            concat('This run was taken up ', o.claims, ' times without getting on; its process ended ', o.crashes, ' times.'))
+            ELSE r.error END
+    FROM (SELECT *, crashes >= 5 OR claims >= 20 AS poison FROM orphan) o WHERE r.id = o.id
+    RETURNING r.id, r.fence, r.status
+),
+told AS (
+    INSERT INTO run_ends (run_id, fence, status) SELECT id, fence, status FROM moved WHERE status = 'failed'
 )
-UPDATE runs r SET owner = NULL, fence = r.fence + 1, available_at = clock_timestamp(), crashes = o.crashes,
-    status = CASE WHEN o.poison THEN 'failed' ELSE 'queued' END,
-    finished_at = CASE WHEN o.poison THEN clock_timestamp() END,
-    error = CASE WHEN o.poison THEN jsonb_build_object('class', 'fatal', 'code', 'poison', 'message',
-        concat('This run was taken up ', o.claims, ' times without getting on; its process ended ', o.crashes, ' times.'))
-        ELSE r.error END
-FROM (SELECT *, crashes >= 5 OR claims >= 20 AS poison FROM orphan) o WHERE r.id = o.id
-RETURNING r.id
+SELECT id FROM moved

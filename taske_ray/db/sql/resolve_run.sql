@@ -5,9 +5,15 @@ WITH step AS (
     WHERE r.id = %(run_id)s AND r.user_id = %(user_id)s AND r.status = 'needs_attention'
       AND s.run_id = %(run_id)s AND s.step = %(step)s AND s.status = 'unknown'
     RETURNING s.run_id
+),
+moved AS (
+    UPDATE runs r SET status = %(status)s, fence = r.fence + 1, available_at = clock_timestamp(), claims = 0, crashes = 0,
+                      error = %(error)s::jsonb, finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
+    FROM step
+    WHERE r.id = step.run_id AND r.status = 'needs_attention'
+    RETURNING r.id, r.fence, r.status
+),
+told AS (
+    INSERT INTO run_ends (run_id, fence, status) SELECT id, fence, status FROM moved WHERE status = 'failed'
 )
-UPDATE runs r SET status = %(status)s, fence = r.fence + 1, available_at = clock_timestamp(), claims = 0, crashes = 0,
-                  error = %(error)s::jsonb, finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
-FROM step
-WHERE r.id = step.run_id AND r.status = 'needs_attention'
-RETURNING r.id
+SELECT id FROM moved

@@ -1,0 +1,76 @@
+"""Ends of runs that somebody is told of: written with the end itself, taken by any host, settled once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A trigger `system.run.failed`. `looped`: it has a part in what started the run, so it does not hear of it."""
+
+    trigger_id: UUID
+    task_id: UUID
+    version: int
+    overlap: str
+    looped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """A run that failed or needs attention, and who is to know. `email` None: nobody to write to."""
+
+    run_id: UUID
+    fence: int
+    status: str
+    user_id: UUID
+    task_id: UUID
+    error: dict[str, Any] | None
+    task_name: str | None
+    locale: str | None
+    email: str | None
+    listeners: tuple[Listener, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What the owner of an ended run reads, unless its task had a mail in the last hour."""
+
+    id: UUID
+    subject: str
+    text: str
+
+
+class RunEnds:
+    """The ends that wait to be told."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, *, most: int) -> list[RunEnd]:
+        """At most `most` ends; those that are not settled within a minute come back. Raises Unavailable."""
+        rows = await self._database.fetch(queries.take_run_ends, {"most": most})
+        return [RunEnd(**{**row, "listeners": tuple(map(_listener, row["listeners"]))}) for row in rows]
+
+    async def settle(self, ends: Sequence[tuple[RunEnd, Letter]]) -> None:
+        """Everybody was told: forget the ends and queue the letters that are due. Raises Unavailable."""
+        columns = {
+            "run_ids": [end.run_id for end, _ in ends],
+            "fences": [end.fence for end, _ in ends],
+            "mail_ids": [letter.id for _, letter in ends],
+            "task_ids": [end.task_id for end, _ in ends],
+            "user_ids": [end.user_id for end, _ in ends],
+            "emails": [end.email for end, _ in ends],
+            "subjects": [letter.subject for _, letter in ends],
+            "texts": [letter.text for _, letter in ends],
+        }
+        await self._database.fetch(queries.settle_run_ends, columns)
+
+
+def _listener(row: dict[str, Any]) -> Listener:
+    ids = {name: UUID(row[name]) for name in ("trigger_id", "task_id")}
+    return Listener(**{**row, **ids})
