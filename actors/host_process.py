@@ -9,7 +9,7 @@ from actors.directory import Directory
 from actors.lease import Lease
 from taske_ray import logs
 from taske_ray.clock import SystemClock
-from taske_ray.db.database import Database
+from taske_ray.db.database import Database, engine_role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.errors import Unavailable
 from taske_ray.services.catalog_cache import CapabilityCache
@@ -33,7 +33,7 @@ class HostProcess:
         self.name = name
         self._identity = (kind, name, node)
         self._loops: set[asyncio.Task[None]] = set()
-        self.database = Database(database_url(self.settings), row_connections=2, hot_connections=4)
+        self.database = Database(database_url(self.settings), row_connections=2, hot_connections=4, role=engine_role)
         self.capabilities = CapabilityCache(self.database)
         self.directory: Directory
         self.lease: Lease

@@ -21,7 +21,7 @@ from actors.run_host import RunHost
 from actors.watcher_host import WatcherHost
 from taske_ray import logs
 from taske_ray.core.reconcile import Plan, plan
-from taske_ray.db.database import Database
+from taske_ray.db.database import Database, engine_role
 from taske_ray.db.runs import suspects_due
 from taske_ray.db.triggers import TriggerStore
 from taske_ray.errors import Unavailable
@@ -64,7 +64,8 @@ class TriggerSupervisor:
 
     async def start(self) -> None:
         """Bring the hosts up and begin to reconcile."""
-        self._database = await Database(database_url(self._settings), row_connections=1, hot_connections=1).open()
+        url = database_url(self._settings)
+        self._database = await Database(url, row_connections=1, hot_connections=1, role=engine_role).open()
         self._triggers = TriggerStore(self._database)
         await self._ensure_hosts()
         loops = (self._keep_hosts(), self._keep_quarantine(), self._keep_watching())

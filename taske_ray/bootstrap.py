@@ -167,9 +167,11 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or EmbeddedPostgres(settings.data_dir).url
 
 
-async def open_database(settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int) -> Database:
+async def open_database(
+    settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int, role: str | None = None
+) -> Database:
     """The instance's database with this many connections at most, closed with the stack."""
-    database = await Database(database_url(settings), row_connections=rows, hot_connections=hot).open()
+    database = await Database(database_url(settings), row_connections=rows, hot_connections=hot, role=role).open()
     stack.push_async_callback(database.close)
     return database
 

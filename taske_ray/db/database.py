@@ -24,6 +24,8 @@ _SESSION = {
     "jit": "off",
 }
 _POOL_WAIT_S = 2.0
+engine_role = "taske_engine"
+"""The role of hosts and hooks (security, 8.3); `migrations/roles.sql` says what it may do."""
 away = (psycopg.OperationalError, PoolTimeout, OperationalError, PoolExhausted, ConnectionError)
 """What "the database is away" looks like from the drivers."""
 
@@ -37,11 +39,17 @@ def sqlalchemy_url(url: str) -> str:
 
 
 class Database:
-    """The pools of one process. `rows` sessions speak SQLModel; `hot` connections run `db/sql` statements."""
+    """The pools of one process. `rows` sessions speak SQLModel; `hot` connections run `db/sql` statements.
 
-    def __init__(self, url: str, *, row_connections: int = 4, hot_connections: int = 2) -> None:
+    `role`: what every connection takes on at its start, instead of the rights of the login that the URL names.
+    """
+
+    def __init__(
+        self, url: str, *, row_connections: int = 4, hot_connections: int = 2, role: str | None = None
+    ) -> None:
         self._url = url
-        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        session = _SESSION if role is None else {**_SESSION, "role": role}
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
         self._arguments = {"options": options, "keepalives_idle": 30, "connect_timeout": 5}
         self._engine = create_async_engine(
             sqlalchemy_url(url),

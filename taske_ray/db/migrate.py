@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
-from taske_ray.db.database import sqlalchemy_url
+from taske_ray.db.database import engine_role, sqlalchemy_url
 from taske_ray.errors import StartRefused
 
 _LOCK = 0x7461736B65  # "taske"
@@ -28,9 +29,26 @@ def upgrade(url: str) -> None:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        _set_roles(connection)
         # a service that was away for weeks finds its partitions made before the first run
         connection.execute(text(_WEEKS_AHEAD))
     engine.dispose()
+
+
+def _set_roles(connection: Connection) -> None:
+    """Make the roles, where the login may, and give them their rights. Raises StartRefused where it may not."""
+    statements = (Path(__file__).parent / "migrations" / "roles.sql").read_text(encoding="utf-8")
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        driver.execute(statements)
+    except psycopg.errors.InsufficientPrivilege as error:
+        login = driver.info.user
+        message = (
+            f"The database login {login!r} may not create the role {engine_role}: let an administrator run"
+            f" CREATE ROLE {engine_role} NOLOGIN; GRANT {engine_role} TO {login};"
+        )
+        raise StartRefused(message) from error
 
 
 def check_server(connection: Connection) -> None:

@@ -2,13 +2,21 @@
 
 import pytest
 
-from taske_ray.db.database import Database
+from taske_ray.db.database import Database, engine_role
 
 
 @pytest.fixture
 async def database(database_url):
     """The database that the tests of one file share, opened for one test."""
     opened = await Database(database_url, row_connections=8, hot_connections=4).open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def engine_database(database_url):
+    """The same, as hosts and hooks open it: in their role."""
+    opened = await Database(database_url, row_connections=2, hot_connections=4, role=engine_role).open()
     yield opened
     await opened.close()
 

@@ -1,8 +1,5 @@
--- What is kept for its own time and is never much: answers to idempotent requests, skips, checks, sent mails, ended hosts.
-WITH keys AS (
-    DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '25 hours' RETURNING 1
-),
-old_skips AS (
+-- What is kept for its own time and is never much: skips, checks, sent mails, ended hosts.
+WITH old_skips AS (
     DELETE FROM skips WHERE last_at < clock_timestamp() - make_interval(days => %(kept_days)s) RETURNING 1
 ),
 old_checks AS (
@@ -15,5 +12,5 @@ old_mails AS (
 old_hosts AS (
     DELETE FROM hosts WHERE state <> 'live' AND expires_at < clock_timestamp() - interval '1 day' RETURNING 1
 )
-SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM old_skips) + (SELECT count(*) FROM old_checks)
-       + (SELECT count(*) FROM old_mails) + (SELECT count(*) FROM old_hosts) AS deleted
+SELECT (SELECT count(*) FROM old_skips) + (SELECT count(*) FROM old_checks) + (SELECT count(*) FROM old_mails)
+       + (SELECT count(*) FROM old_hosts) AS deleted

@@ -16,7 +16,7 @@ from taske_ray.db.runs import RunStore
 from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow
 from taske_ray.db.triggers import TriggerStore
 
-EVERYTHING = "users, runs, steps, attempts, events, skips, hosts, mails, checks, poll_ledger"
+EVERYTHING = "users, run_ends, runs, steps, attempts, events, skips, hosts, mails, checks, poll_ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class World:
     """What tests of the hot path need, and nothing more."""
 
     database: Any
+    engine: Any
     fires: FireStore
     triggers: TriggerStore
     _stores: list[RunStore] = field(default_factory=list)
@@ -100,7 +101,7 @@ class World:
 
     def store(self, host_id: UUID) -> RunStore:
         """What a host writes its runs with."""
-        store = RunStore(self.database, owner=lambda: host_id, patience_s=0.5)
+        store = RunStore(self.engine, owner=lambda: host_id, patience_s=0.5)
         self._stores.append(store)
         return store
 
@@ -131,10 +132,10 @@ class World:
 
 
 @pytest.fixture
-async def world(database):
-    """An empty database, with tools to fill it."""
+async def world(database, engine_database):
+    """An empty database, with tools to fill it; what hosts and hooks do is done in their role."""
     await database.fetch(f"TRUNCATE {EVERYTHING} CASCADE")
-    made = World(database, FireStore(database), TriggerStore(database))
+    made = World(database, engine_database, FireStore(engine_database), TriggerStore(engine_database))
     yield made
     await made.close()
 

@@ -59,7 +59,7 @@ async def test_skip_lets_the_next_one_run_once_none_is_live(world, ended):
 async def test_of_many_at_once_one_runs(world):
     """Forty different events at once, through two stores, are one run and 39 skips; the same again is a duplicate."""
     trigger, host = await world.trigger(overlap="skip"), await world.host()
-    other = FireStore(world.database)
+    other = FireStore(world.engine)
     stores = (world.fires, other)
     answers = await asyncio.gather(
         *(stores[n % 2].fire(event(world, trigger, f"{n}", "skip", host=host)) for n in range(40))

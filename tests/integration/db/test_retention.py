@@ -62,12 +62,12 @@ async def keep(world):
         for week in await weeks(world, parent) - {"rest"}:
             if datetime.strptime(f"{week}1", "%Gw%V%u").replace(tzinfo=UTC) < datetime.now(UTC) - 9 * DAY:
                 await world.rows(f"DROP TABLE {parent}_{week}")
-    return Retention(world.database)
+    return Retention(world.engine)
 
 
 @pytest.fixture
 def housekeeping(world):
-    return Housekeeping(world.database, clock=SystemClock())
+    return Housekeeping(world.engine, clock=SystemClock())
 
 
 async def ensure_week(world, age):
@@ -210,8 +210,10 @@ async def test_the_rest_goes_on_its_own_terms(world, keep):
             "h": str(age).encode(),
         }
         for statement in (
-            "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at)"
-            " VALUES (%(u)s, %(k)s, %(h)s, %(at)s)",
+            (
+                "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at)"
+                " VALUES (%(u)s, %(k)s, %(h)s, %(at)s)"
+            ),
             "INSERT INTO skips (trigger_id, reason, minute, last_at) VALUES (%(t)s, 'quota', %(at)s, %(at)s)",
             "INSERT INTO checks (trigger_id, result, checked_at) VALUES (%(t)s, '{}', %(at)s)",
             "INSERT INTO login_failures (email, failed_at) VALUES (%(k)s, %(at)s)",

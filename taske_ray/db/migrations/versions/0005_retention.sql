@@ -53,7 +53,7 @@ BEGIN
 END
 $$;
 
--- Prune what belongs to accounts and only the owner and the API may read: failed logins, spent and lapsed tokens.
+-- Prune what belongs to accounts and only the owner and the API may read: failed logins, lapsed tokens, kept answers.
 CREATE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH failures AS (
         DELETE FROM login_failures WHERE failed_at < clock_timestamp() - interval '1 day' RETURNING 1
@@ -63,8 +63,12 @@ CREATE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
     ),
     refreshes AS (
         DELETE FROM refresh_tokens WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
+    ),
+    answers AS (
+        DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '25 hours' RETURNING 1
     )
     SELECT (SELECT count(*) FROM failures) + (SELECT count(*) FROM tokens) + (SELECT count(*) FROM refreshes)
+           + (SELECT count(*) FROM answers)
 $$;
 
 DO $$
