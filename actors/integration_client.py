@@ -23,6 +23,7 @@ from actors.outbox import Outbox
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome
 from taske_ray.core.retry import never_began
+from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.egress import EgressGuard
@@ -114,7 +115,9 @@ class IntegrationClient:
         await self._process.close()
 
     async def _answer(self, reply_to: str, call: Call) -> None:
+        reach("C9.client")
         outcome = await self._client.perform(call)
+        reach("C11.client")
         if not call.run_id:  # a poll: whoever takes it over asks the service again
             self._client.acknowledge([call.id])
         self._to(reply_to).put((call.id, outcome))

@@ -28,6 +28,7 @@ from taske_ray.core.progress import Decision, NextCall
 from taske_ray.core.retry import IdempotencyClass
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, Step, StepStatus, parse_attempt
 from taske_ray.core.times import format_time
+from taske_ray.crash_points import reach
 from taske_ray.db.fires import AssignedRun
 from taske_ray.db.mail_outbox import message_id
 from taske_ray.db.runs import (
@@ -109,6 +110,7 @@ class WorkflowRun:
 
     async def execute(self) -> RunStatus | None:
         """Work until the run ends, sleeps, or is no longer ours (None). Raises Unavailable when it cannot be saved."""
+        reach("C8")
         decision = await self._begin()
         mails: tuple[MailWritten, ...] = ()
         while True:
@@ -116,6 +118,7 @@ class WorkflowRun:
             if not saved.owned:
                 return None
             self._acknowledge()
+            reach("C13")
             if decision.call is None:
                 return decision.status
             if saved.cancelled:
@@ -174,7 +177,9 @@ class WorkflowRun:
             mail = self._mail(call.step.input or {})
             return self._after(call, None, Succeeded({"message_id": message_id(mail.id)})), (mail,)
         attempt = Attempt(call.attempt, AttemptStatus.DISPATCHED, now)
+        reach("C9")
         outcome = await self._integrations.perform(self._call(call, now), self._client)
+        reach("C11")
         self._answered = None if self._client is None else (self._call_id(call), self._client)
         assert not isinstance(outcome, Fetched)  # that is what polls get
         return self._after(call, attempt, outcome), ()

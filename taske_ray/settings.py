@@ -121,6 +121,13 @@ def service_address(env: Mapping[str, str] | None = None) -> tuple[str | None, s
     return values.get("TASKE_URL") or None, values.get("TASKE_API_KEY") or None
 
 
+def crash_directory(env: Mapping[str, str] | None = None) -> Path | None:
+    """Where the tests of faults arm crash points (`crash_points.py`): `TASKE_CRASH_DIR`, in use by nobody else."""
+    values = os.environ if env is None else env
+    place = values.get("TASKE_CRASH_DIR")
+    return Path(place) if place else None
+
+
 def _read(env: Mapping[str, str]) -> Settings:
     def text(name: str) -> str | None:
         return env.get(f"TASKE_{name}") or None

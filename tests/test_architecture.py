@@ -15,7 +15,7 @@ import pytest
 from taske_ray import errors
 
 ROOT = Path(__file__).parent.parent
-BASE = {"errors", "clock", "settings", "logs", "gather"}
+BASE = {"errors", "clock", "settings", "logs", "gather", "crash_points"}
 UNDER_SERVICES = BASE | {"core", "catalog", "db", "security", "integrations"}
 UNDER_BOOTSTRAP = UNDER_SERVICES | {"services", "schemas", "standins"}
 
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors"},
     "logs": set(),
     "gather": set(),
+    "crash_points": {"settings"},
     "core": {"errors"},
     "security": {"errors"},
     "catalog": {"errors", "core"},

@@ -15,6 +15,7 @@ from taske_ray.core.interval import parse_interval
 from taske_ray.core.misfire import Due, Firing, Misfire, due
 from taske_ray.core.schedule import Schedule, fire_key, parse_cron
 from taske_ray.core.times import format_time
+from taske_ray.crash_points import reach
 from taske_ray.db.fires import Fire, ScheduleFire, Skip
 from taske_ray.db.triggers import WatchedTrigger
 
@@ -55,6 +56,7 @@ class CronWatcher:
         if fired is None:
             await self._look(now)
             return
+        reach("C5")
         self._next = decision.next_fire_at
         self._ports.runs.begin(fired)
 

@@ -14,6 +14,7 @@ from taske_ray.core.capability import Capability
 from taske_ray.core.outcome import Failed, Fetched, Succeeded, Unknown
 from taske_ray.core.polling import PollDecision, back_off, cursor_scope, decide, item_keys, needs_ledger, parse_state
 from taske_ray.core.times import format_time, parse_duration
+from taske_ray.crash_points import reach
 from taske_ray.db.fires import Fire, PollFire
 from taske_ray.db.triggers import WatchedTrigger
 
@@ -81,7 +82,9 @@ class PollWatcher:
             known = await self._ports.recorder.known_items(self._trigger.id, item_keys(fetched))
         state = parse_state(self._trigger.cursor)
         decision = decide(state, fetched, self._rules, began_at=began_at, every=self._every, known=known)
+        reach("C6")
         recorded = await self._ports.recorder.fire_poll(self._written(decision))
+        reach("C7")
         if recorded.lost:
             return timedelta()  # another check moved the cursor: begin again from there
         if recorded.full:

@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from taske_ray.crash_points import reach
 from taske_ray.db import queries
 from taske_ray.db.database import Database
 from taske_ray.db.group_commit import GroupCommit
@@ -174,6 +175,7 @@ class FireStore:
 
     async def _commit_fires(self, fires: Sequence[Fire]) -> list[Fired]:
         single = [fire.trigger_id for fire in fires if fire.overlap != "allow"]
+        reach("C2")
         if single:
             rows = await self._fire_singly(fires, single)
         else:
@@ -202,6 +204,7 @@ class FireStore:
             skips = [skip for one in winners for skip in one.skips] + _refused(fired)
             if skips:
                 await connection.execute(queries.record_skips, _skip_columns(skips))
+            reach("C4")
         mine = {id(one) for one in winners}
         return [tuple(fired[fire.run_id][1] for fire in one.fires) if id(one) in mine else None for one in due]
 

@@ -19,6 +19,7 @@ from uuid import UUID
 import orjson
 
 from taske_ray.core.progress import Decision
+from taske_ray.crash_points import reach
 from taske_ray.db import queries
 from taske_ray.db.database import Database
 from taske_ray.db.fires import AssignedRun
@@ -144,8 +145,12 @@ class RunStore:
         """Save what happened to one run; returns after COMMIT. Raises Unavailable."""
         return await self._advances.write(advance)
 
-    async def claim(self, *, share: int, most: int) -> list[AssignedRun]:
-        """Take at most `most` due runs, at most `share` running ones per user."""
+    async def claim(self, *, most: int, share: int | None = None) -> list[AssignedRun]:
+        """Take at most `most` due runs.
+
+        A user may have all slots of the cluster, half of them (at least 10) while others have due runs queued, and
+        never more running runs than `share`.
+        """
         rows = await self._database.fetch(queries.claim_runs, {"owner": self._owner(), "share": share, "most": most})
         return [AssignedRun(**row) for row in rows]
 
@@ -177,9 +182,14 @@ class RunStore:
             {"owner": self._owner(), "run_ids": [r for r, _ in runs], "fences": [f for _, f in runs]},
         )
 
-    async def rescue(self) -> int:
-        """Requeue the runs of hosts that are no longer live; how many."""
-        return len(await self._database.fetch(queries.rescue_runs, {"lock": _RESCUE_LOCK}))
+    async def rescue(self, *, lapsed: bool = True) -> int:
+        """Requeue the runs of hosts that are not live; how many. With `lapsed`, first end the leases that ran out."""
+        return len(await self._database.fetch(queries.rescue_runs, {"lock": _RESCUE_LOCK, "lapsed": lapsed}))
+
+    async def server(self) -> tuple[datetime, float]:
+        """When the database's server started, and how many seconds ago."""
+        (row,) = await self._database.fetch(queries.server_age)
+        return row["started_at"], row["age_s"]
 
     async def close(self) -> None:
         """Commit what was accepted, then refuse."""
@@ -188,6 +198,7 @@ class RunStore:
     async def _commit(self, advances: Sequence[Advance]) -> list[Advanced]:
         ordered = sorted(advances, key=lambda a: a.run_id.bytes)
         rows = await self._database.fetch(queries.advance_runs, {"owner": self._owner(), **_columns(ordered)})
+        reach("C12")
         cancelled = {row["run_id"]: row["cancelled"] for row in rows}
         return [Advanced(a.run_id in cancelled, cancelled.get(a.run_id, False)) for a in advances]
 

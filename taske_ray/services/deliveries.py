@@ -27,6 +27,7 @@ from taske_ray.core.webhook import (
     receive,
     reception,
 )
+from taske_ray.crash_points import reach
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire, Fired, FireStore, Skip
 from taske_ray.db.history import History, StoredRun
@@ -95,6 +96,7 @@ class Deliveries:
 
         Raises NotFound (no such hook, or disabled), Unauthenticated (signature), Invalid, TooManyRequests, Unavailable.
         """
+        reach("C1")
         key, now = digest(token), self._clock.now()
         hook = self._hooks.get(key)
         if hook is not None:

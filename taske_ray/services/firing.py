@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from taske_ray.core.ids import format_id
+from taske_ray.crash_points import reach
 from taske_ray.db.fires import Fire, Fired, FireStore
 from taske_ray.errors import NotFound, TooManyRequests
 from taske_ray.services.ports import RunHosts
@@ -22,6 +23,7 @@ class Firing:
         """
         host = None if claimed else self._hosts.pick(fire.run_id.bytes)
         fired = await self._store.fire(replace(fire, host=host))
+        reach("C3")
         if fired.assigned is not None:
             self._hosts.assigned(fired.assigned)
         elif fired.status == "created":
