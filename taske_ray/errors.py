@@ -49,7 +49,9 @@ class Invalid(TaskeError):
 
     code = "invalid"
 
-    def __init__(self, message: str | None = None, *, errors: Iterable[FieldError] = (), code: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, errors: Iterable[FieldError] = (), code: str | None = None
+    ) -> None:
         super().__init__(message, code=code)
         self.errors = tuple(errors)
 
@@ -67,6 +69,10 @@ class TemplateError(Invalid):
     def __init__(self, code: str, message: str, pointer: str = "") -> None:
         super().__init__(message, errors=[FieldError(pointer, code, message)], code=code)
         self.pointer = pointer
+
+    def __reduce__(self) -> tuple[type["TemplateError"], tuple[str, str, str]]:
+        """How it travels between processes: its arguments are others than its text."""
+        return TemplateError, (self.code, self.message, self.pointer)
 
 
 class NotFound(TaskeError):
