@@ -1,0 +1,213 @@
+"""The oracle: whether anything was lost, repeated without a reason or sent out of order (durability, 13.2).
+
+Judged from outside first: the sender's log of acknowledgements and the receiver's ledger, which is counted by key. Our
+own rows are the second witness: they must agree with both, and explain every delivery beyond the first.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+STEPS: Final = (1, 2, 3)
+OVER: Final = frozenset({"succeeded", "failed", "cancelled"})
+_may_have_been_delivered = frozenset({"unknown", "failed"})
+_enough: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A delivery that was answered with a 2xx: which run it became, and when (seconds, any one clock)."""
+
+    event: str
+    run_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A request at the receiver: its Idempotency-Key, which event and step its body names, when it was read."""
+
+    key: str
+    event: str
+    step: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as our database has it; `attempts` are the states of each step's attempts, in order."""
+
+    run_id: str
+    event: str
+    status: str
+    attempts: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule's accounts: the instants that fell due, and what its skips say was suppressed."""
+
+    due: Collection[str]
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is known of a measurement after quiet.
+
+    `offered` are the deliveries that were ever sent, answered or not.
+    """
+
+    offered: Collection[str]
+    acknowledged: Iterable[Acknowledged]
+    receipts: Iterable[Receipt]
+    runs: Iterable[RunRow]
+    schedule: Schedule = field(default_factory=lambda: Schedule((), 0))
+    steps: Collection[int] = STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong, by rule: each a line to read. `lost` and `unexplained` are the two figures that must be 0."""
+
+    wrong: Mapping[str, tuple[str, ...]]
+    accepted: int
+    lost: int
+    unexplained: int
+    explained: int
+    parked: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether every rule holds."""
+        return not self.wrong
+
+
+def judge(story: Story) -> Verdict:
+    """Apply O1 to O8."""
+    case = _Case(story)
+    case.one_key_per_step()
+    case.no_stranger()
+    unexplained, explained = case.explained()
+    case.order()
+    case.one_run_per_event()
+    case.nothing_left_over()
+    case.schedule_accounts()
+    lost = case.lost()
+    case.work_was_done()
+    return Verdict(
+        wrong={rule: tuple(lines) for rule, lines in sorted(case.wrong.items())},
+        accepted=len(case.acknowledged) + len(case.scheduled),
+        lost=lost,
+        unexplained=unexplained,
+        explained=explained,
+        parked=sum(run.status == "needs_attention" for run in case.runs),
+    )
+
+
+class _Case:
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.wrong: defaultdict[str, list[str]] = defaultdict(list)
+        self.acknowledged: dict[str, str] = {}
+        for one in story.acknowledged:
+            known = self.acknowledged.setdefault(one.event, one.run_id)
+            if known != one.run_id:
+                self.wrong["O5"].append(f"{one.event} was acknowledged as {known} and as {one.run_id}")
+        self.receipts = sorted(story.receipts, key=lambda receipt: receipt.at)
+        self.runs = list(story.runs)
+        self.by_event: defaultdict[str, list[RunRow]] = defaultdict(list)
+        for run in self.runs:
+            self.by_event[run.event].append(run)
+        self.scheduled = self.by_event.keys() & set(story.schedule.due)
+        self.of: defaultdict[tuple[str, int], list[Receipt]] = defaultdict(list)
+        for receipt in self.receipts:
+            self.of[receipt.event, receipt.step].append(receipt)
+
+    def one_key_per_step(self) -> None:
+        """O1: whatever the attempts, hosts and restarts, a step of an event has one key, and a key one step."""
+        for (event, step), receipts in self.of.items():
+            if len({receipt.key for receipt in receipts}) > 1:
+                self.wrong["O1"].append(f"step {step} of {event} came under several keys")
+        owners = {(receipt.key, receipt.event, receipt.step) for receipt in self.receipts}
+        shared = Counter(key for key, _, _ in owners)
+        self.wrong["O1"] += [f"{key} stands for several steps" for key, count in shared.items() if count > 1]
+        if not self.wrong["O1"]:
+            del self.wrong["O1"]
+
+    def no_stranger(self) -> None:
+        """O2: what arrives belongs to an event that was offered or fell due, and to a step that there is."""
+        known = set(self.story.offered) | set(self.story.schedule.due)
+        for event, step in self.of:
+            if event not in known or step not in self.story.steps:
+                self.wrong["O2"].append(f"step {step} of {event} was never asked for")
+
+    def explained(self) -> tuple[int, int]:
+        """O3: each delivery of a step beyond the first has an attempt that is `unknown` or a failure; the counts."""
+        unexplained = explained = 0
+        for (event, step), receipts in self.of.items():
+            attempts = [status for run in self.by_event.get(event, ()) for status in run.attempts.get(step, ())]
+            reasons = sum(status in _may_have_been_delivered for status in attempts)
+            surplus = max(len(receipts) - 1 - reasons, len(receipts) - len(attempts), 0)
+            unexplained += surplus
+            explained += len(receipts) - 1 - min(surplus, len(receipts) - 1)
+            if surplus:
+                self.wrong["O3"].append(f"step {step} of {event}: {len(receipts)} deliveries, attempts {attempts}")
+        return unexplained, explained
+
+    def order(self) -> None:
+        """O4: a step's first arrival comes after that of the step before."""
+        for (event, step), receipts in self.of.items():
+            if step == min(self.story.steps):
+                continue
+            before = self.of.get((event, step - 1))
+            if not before or before[0].at > receipts[0].at:
+                self.wrong["O4"].append(f"step {step} of {event} came before step {step - 1}")
+
+    def one_run_per_event(self) -> None:
+        """O5: an acknowledged event has one run, the one that was named to its sender; nothing else has one."""
+        for event, run_id in self.acknowledged.items():
+            found = [run.run_id for run in self.by_event.get(event, ())]
+            if found != [run_id]:
+                self.wrong["O5"].append(f"{event} was acknowledged as {run_id}, and its runs are {found}")
+        known = set(self.story.offered) | set(self.story.schedule.due)
+        for event, runs in self.by_event.items():
+            if len(runs) > 1 or event not in known:
+                self.wrong["O5"].append(f"{event} has {len(runs)} runs")
+
+    def nothing_left_over(self) -> None:
+        """O6: after quiet nothing is unfinished but what waits for a person."""
+        left = [run for run in self.runs if run.status not in OVER | {"needs_attention"}]
+        if left:
+            self.wrong["O6"] += [f"{run.run_id} is still {run.status}" for run in left]
+
+    def schedule_accounts(self) -> None:
+        """O7: every instant that fell due is a run or is counted by a skip."""
+        missing = len(self.story.schedule.due) - len(self.scheduled) - self.story.schedule.skipped
+        if missing:
+            self.wrong["O7"].append(
+                f"{len(self.story.schedule.due)} instants fell due: {len(self.scheduled)} runs,"
+                f" {self.story.schedule.skipped} in skips"
+            )
+
+    def lost(self) -> int:
+        """How many accepted events have no run, or one that says it succeeded and was not seen to."""
+        lost = 0
+        for event in self.acknowledged.keys() | self.scheduled:
+            runs = self.by_event.get(event, ())
+            done = [step for step in self.story.steps if (event, step) in self.of]
+            if not runs or any(run.status == "succeeded" and len(done) < len(self.story.steps) for run in runs):
+                lost += 1
+                self.wrong["lost"].append(f"{event}: runs {[run.status for run in runs]}, steps seen {done}")
+            elif any(run.status not in OVER | {"needs_attention"} for run in runs):
+                lost += 1
+                self.wrong["lost"].append(f"{event} is stuck: {[run.status for run in runs]}")
+        return lost
+
+    def work_was_done(self) -> None:
+        """O8: a service that fails everything would pass the rest."""
+        accepted = len(self.acknowledged) + len(self.scheduled)
+        done = sum(run.status == "succeeded" for run in self.runs)
+        if done < _enough * accepted or not accepted:
+            self.wrong["O8"].append(f"{done} of {accepted} accepted runs succeeded")
