@@ -29,6 +29,8 @@ def show_run(run: "Run", output: Format) -> None:
         say_table(
             ["STEP", "CAPABILITY", "STATUS", "TRIES", "TOOK", "OUTPUT OR ERROR"], [_row(step) for step in run.steps]
         )
+    if run.error is not None and run.error.hint:
+        say(clean(run.error.hint))
 
 
 def headline(run: "RunSummary") -> str:

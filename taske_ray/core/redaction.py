@@ -1,10 +1,12 @@
 """Takes secrets out of text by their value, in every spelling in which a service may send them back.
 
 Structure-based masking (a field that names a secret) happens where the field is built; this is the second net.
+`mask_places` is for what users wrote or received themselves: it masks by well-known names when a run is shown.
 """
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
@@ -39,6 +41,41 @@ def mask_patterns(text: str) -> str:
             last = found.end(1)
         text = "".join([*pieces, text[last:]])
     return text
+
+
+_headers = frozenset(
+    {
+        *("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "apikey"),
+        *("x-auth-token", "x-access-token", "x-csrf-token", "x-goog-api-key", "x-amz-security-token"),
+        *("x-vault-token", "private-token", "x-gitlab-token", "x-telegram-bot-api-secret-token"),
+    }
+)
+_query_keys = frozenset(
+    {
+        *("access_token", "refresh_token", "auth_token", "token", "api_key", "apikey", "key"),
+        *("client_secret", "secret", "password", "signature", "sig"),
+    }
+)
+_in_url = re.compile(r"(?i)([?&](?:" + "|".join(sorted(_query_keys)) + r")=)[^&#]+")
+_user_information = re.compile(r"(?i)^([a-z][a-z0-9+.-]*://)[^/@?#]+@")
+
+
+def mask_places(value: Any) -> Any:
+    """The same step input, output, request or trigger output with what is a secret because of where it stands masked.
+
+    Looks at its members `headers`, `query` and `url`; for showing only, what runs work with stays as it is.
+    """
+    if not isinstance(value, dict):
+        return value
+    shown = dict(value)
+    for place, names in (("headers", _headers), ("query", _query_keys)):
+        part = shown.get(place)
+        if isinstance(part, dict):
+            shown[place] = {name: MASK if name.lower() in names and inner else inner for name, inner in part.items()}
+    if isinstance(shown.get("url"), str):
+        url = _in_url.sub(rf"\g<1>{MASK}", shown["url"])
+        shown["url"] = _user_information.sub(rf"\g<1>{MASK}@", url)
+    return shown
 
 
 class Redactor:

@@ -14,11 +14,12 @@ finished_statuses: frozenset[str] = frozenset({"succeeded", "failed", "cancelled
 
 
 class Failure(Output):
-    """Why something failed: its class decides what happens next, the message says what to do."""
+    """Why something failed: its class decides what happens next, the message says what went wrong."""
 
     error_class: str | None = Field(default=None, alias="class", examples=["rate_limited"])
     code: str | None = Field(default=None, examples=["http_error"])
     message: str = ""
+    hint: str | None = Field(default=None, description="what to do about it")
     step: str | None = None
 
 

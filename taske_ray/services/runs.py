@@ -6,14 +6,15 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.clock import new_id
-from taske_ray.core.ids import format_id, parse_id
+from taske_ray.core.ids import parse_id
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire
-from taske_ray.db.history import History, RunFilter, StoredRun, StoredStep
+from taske_ray.db.history import History, RunFilter, StoredRun
 from taske_ray.db.runs import cancel_run
 from taske_ray.db.tasks import TaskRows
 from taske_ray.errors import Conflict, Invalid, NotFound
 from taske_ray.services.firing import Firing
+from taske_ray.services.run_views import pending_step, run_summary, step_view
 from taske_ray.services.sent_requests import SentRequests
 
 _over = frozenset({"succeeded", "failed", "skipped"})
@@ -43,7 +44,7 @@ class Runs:
         """A page of runs, newest first, without their steps."""
         only = RunFilter(task_id, status, created_after, created_before)
         found = await self._history.list(owner=owner, only=only, after=after, limit=limit)
-        return [_summary(run) for run in found]
+        return [run_summary(run) for run in found]
 
     async def get(self, run_id: str, *, owner: UUID) -> dict[str, Any]:
         """A run with its steps and attempts; actions it has not reached are `pending`. Raises NotFound."""
@@ -53,9 +54,9 @@ class Runs:
         spec = await self._history.planned(owner=owner, task_id=run.task_id, version=run.task_version)
         reached = {step.step for step in steps}
         planned = enumerate(spec["actions"] if spec else [], 1)
-        pending = [_pending(number, action) for number, action in planned if number not in reached]
-        views = [(step.step, _step(step)) for step in steps] + pending
-        return _summary(run) | {"steps": [view for _, view in sorted(views, key=lambda pair: pair[0])]}
+        pending = [(number, pending_step(number, action)) for number, action in planned if number not in reached]
+        views = [(step.step, step_view(step, run)) for step in steps] + pending
+        return run_summary(run) | {"steps": [view for _, view in sorted(views, key=lambda pair: pair[0])]}
 
     async def cancel(self, run_id: str, *, owner: UUID) -> dict[str, Any]:
         """Cancel in any state: at once, or when the call in flight has ended. Raises NotFound, Conflict."""
@@ -127,39 +128,3 @@ class Runs:
         if run is None:
             raise NotFound
         return run
-
-
-def _summary(run: StoredRun) -> dict[str, Any]:
-    return {
-        "id": format_id("run", run.id),
-        "task_id": format_id("task", run.task_id),
-        "task_version": run.task_version,
-        "status": run.status,
-        "trigger_output": run.input,
-        "scheduled_at": run.scheduled_at,
-        "replay_of": format_id("run", run.replay_of) if run.replay_of else None,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "error": run.error,
-    }
-
-
-def _step(step: StoredStep) -> dict[str, Any]:
-    return {
-        "key": step.key,
-        "capability": step.capability,
-        "status": step.status,
-        "started_at": step.started_at,
-        "finished_at": step.finished_at,
-        "input": step.input,
-        "output": step.output,
-        "error": step.error,
-        "attempts": step.attempts,
-    }
-
-
-def _pending(number: int, action: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    nothing = dict.fromkeys(("started_at", "finished_at", "input", "output", "error"))
-    key = action.get("key") or f"action{number}"
-    return number, {"key": key, "capability": action["capability"], "status": "pending", **nothing, "attempts": []}

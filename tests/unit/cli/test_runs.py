@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from taske_ray.cli.output import Format
+from taske_ray.cli.run_views import show_run
+from taske_ray.schemas.runs import Run
 from tests.unit.sdk.service import RUN, ok, page
 
 STEP = {"key": "action1", "capability": "http.request", "status": "running", "attempts": []}
@@ -67,3 +70,11 @@ def test_replay(taske):
     assert taske("run", "replay", "run_1", "--from", "failed", "--version", "latest", answers=answers) == 0
     assert taske.service.body(0) == {"from": "failed", "version": "latest"}
     assert taske.out == "run_2  queued\n"
+
+
+def test_a_failed_run_says_what_to_do(capsys):
+    """Below its steps stands the advice that came with the error."""
+    error = {"class": "permission", "code": "http_error", "message": "no", "hint": "Use another connection."}
+    told = {"id": "run_1", "task_id": "task_1", "task_version": 1, "created_at": "2026-01-05T09:00:00Z", "steps": []}
+    show_run(Run.model_validate({**told, "status": "failed", "error": error}), Format.TABLE)
+    assert capsys.readouterr().out.splitlines()[-1] == "Use another connection."
