@@ -4,6 +4,7 @@ import http.client
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -70,10 +71,14 @@ class Ledger:
         """How many requests the receiver has seen."""
         return int(self._get("/count")["count"])
 
+    def keys(self) -> int:
+        """How many different keys they had."""
+        return int(self._get("/count")["keys"])
+
     def since(self, receipt: int) -> list[Received]:
         """What it saw from that receipt on."""
         return [Received(*one) for one in self._get(f"/ledger?from={receipt}")]
 
-    def _get(self, path: str):
+    def _get(self, path: str) -> Any:
         self._connection.request("GET", path)
         return orjson.loads(self._connection.getresponse().read())

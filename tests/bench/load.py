@@ -176,7 +176,7 @@ class Load:
 
     async def _connect(self) -> Client:
         loop = asyncio.get_running_loop()
-        _, client = await loop.create_connection(Client, self._place.hostname, self._place.port)
+        _, client = await loop.create_connection(Client, self._place.hostname or "", self._place.port or 80)
         return client
 
 

@@ -2,7 +2,8 @@
 
 `python -m tests.bench.receiver` prints `listening on PORT`. It answers every POST with `{"receipt": N}`, N counting up,
 so that the second request of a run can prove that it used the answer to the first. `GET /ledger?from=N` tells what
-came (at, key, path, body; `at` in nanoseconds of the machine's monotonic clock), `GET /count` only how many.
+came (at, key, path, body; `at` in nanoseconds of the machine's monotonic clock), `GET /count` only how many,
+and how many different keys they had.
 """
 
 import asyncio
@@ -28,8 +29,9 @@ class Received(NamedTuple):
 class Connection(asyncio.Protocol):
     """One keep-alive connection; all of them write into one ledger."""
 
-    def __init__(self, ledger: list[Received]) -> None:
+    def __init__(self, ledger: list[Received], keys: set[str]) -> None:
         self._ledger = ledger
+        self._keys = keys
         self._reader = Reader()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -46,18 +48,25 @@ class Connection(asyncio.Protocol):
             return response(self._look(path))
         key = message.header(b"idempotency-key").decode()
         self._ledger.append(Received(time.monotonic_ns(), key, path, message.body.decode()))
+        self._keys.add(key)
         return response(b'{"receipt":%d}' % (len(self._ledger) - 1))
 
     def _look(self, path: str) -> bytes:
         name, _, query = path.partition("?from=")
         found = self._ledger[int(query or 0) :]
-        return orjson.dumps(found if name == "/ledger" else {"count": len(self._ledger)}, default=list)
+        return orjson.dumps(found if name == "/ledger" else self._counts(), default=list)
+
+    def _counts(self) -> dict[str, int]:
+        return {"count": len(self._ledger), "keys": len(self._keys)}
 
 
 async def listen() -> None:
     """Listen on a free port of this machine until the process is ended."""
     ledger: list[Received] = []
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(ledger), "127.0.0.1", 0, backlog=2048)
+    keys: set[str] = set()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(ledger, keys), "127.0.0.1", 0, backlog=2048
+    )
     sys.stdout.write(f"listening on {server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

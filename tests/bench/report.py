@@ -161,8 +161,13 @@ def bottleneck(cost: Cost) -> str:
 
 
 def _others(cost: Cost) -> str:
-    share = cost.others / (cost.elapsed_s * (psutil.cpu_count() or 1))
+    share = _share(cost)
     return f"{share:.0%} by programs beside the measurement" if share >= _noisy else "nothing else ran"
+
+
+def _share(cost: Cost) -> float:
+    """The part of the processors that programs beside the measurement took."""
+    return cost.others / (cost.elapsed_s * (psutil.cpu_count() or 1))
 
 
 def render(results: Results) -> str:
@@ -191,6 +196,7 @@ def render(results: Results) -> str:
                     "202 p50/p99",
                     "end to end p50/p99",
                     "not accepted",
+                    "taken by others",
                 ),
                 _pipelines(results),
             ),
@@ -239,6 +245,7 @@ def _pipelines(results: Results) -> Iterable[Sequence[str]]:
             f"{one.answer_ms(50):.1f} / {one.answer_ms(99):.0f} ms",
             f"{one.end_to_end_ms(50):.0f} / {one.end_to_end_ms(99):.0f} ms",
             str(refused),
+            f"{_share(one.cost):.0%}",
         )
 
 
@@ -261,7 +268,7 @@ def _per_run_ms(measured: Measured) -> dict[str, float]:
 
 
 def _memory(idle: Mapping[str, float], later: Mapping[str, float]) -> Iterable[Sequence[str]]:
-    for kind in sorted(idle | later, key=lambda name: -idle.get(name, 0.0)):
+    for kind in sorted({**idle, **later}, key=lambda name: -idle.get(name, 0.0)):
         yield (kind, f"{_mb(idle.get(kind, 0.0)):.0f}", f"{_mb(later.get(kind, 0.0)):.0f}")
     yield ("all", f"{_mb(math.fsum(idle.values())):.0f}", f"{_mb(math.fsum(later.values())):.0f}")
 

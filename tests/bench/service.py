@@ -56,7 +56,8 @@ class Service:
 
     def start(self) -> "Start":
         """Start it and wait until it says that it is ready. Raises RuntimeError with its log when it does not."""
-        began, steps = time.monotonic(), []
+        began = time.monotonic()
+        steps: list[tuple[str, float]] = []
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [TASKE, "up", "--port", str(self.port)], env=self._environment, stdout=log, stderr=log, cwd="/"
@@ -88,7 +89,7 @@ class Service:
 
     def create_account(self) -> None:
         """An admin with an API key: metrics are for admins."""
-        command = [TASKE, "user", "create", EMAIL, "--admin", "--password-stdin"]
+        command = [str(TASKE), "user", "create", EMAIL, "--admin", "--password-stdin"]
         subprocess.run(
             command, input=f"{_password}\n".encode(), env=self._environment, check=True, stdout=subprocess.DEVNULL
         )

@@ -104,9 +104,9 @@ async def measure(plan: Plan, receiver: Stub, look: Callable[[], Usage]) -> Meas
     `look` tells what the pipeline has used so far.
     """
     ledger, stand = Ledger(receiver.port), [psutil.Process(receiver.pid), psutil.Process()]
-    first, stand_s, before = ledger.count(), _cpu_s(stand), look()
+    first, keys, stand_s, before = ledger.count(), ledger.keys(), _cpu_s(stand), look()
     sent = await generate(plan)
-    await _settle(ledger, first + 2 * len(sent.accepted))
+    await _settle(ledger, keys + 2 * len(sent.accepted))
     after = look()
     cost = Cost(
         service=after.cpu_since(before),
@@ -129,10 +129,10 @@ async def ceiling(receiver: Stub, *, seconds: float, clients: int = 64) -> float
 
 async def _settle(ledger: Ledger, wanted: int) -> None:
     loop = asyncio.get_running_loop()
-    seen, changed_at = ledger.count(), loop.time()
+    seen, changed_at = ledger.keys(), loop.time()
     while seen < wanted and loop.time() - changed_at < _quiet_s:
         await asyncio.sleep(_look_s)
-        before, seen = seen, ledger.count()
+        before, seen = seen, ledger.keys()
         changed_at = loop.time() if seen != before else changed_at
 
 

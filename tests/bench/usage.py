@@ -6,7 +6,7 @@ Cheap to ask, because it asks on the processors that it measures.
 import contextlib
 import re
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,10 @@ class Usage:
 
     def cpu_since(self, before: "Usage") -> dict[str, float]:
         """Seconds of processor time between the two, by kind of process, the most first."""
-        spent: Counter[str] = Counter()
+        spent: dict[str, float] = defaultdict(float)
         for (kind, pid), seconds in self.cpu_s.items():
             spent[kind] += seconds - before.cpu_s.get((kind, pid), 0.0)
-        return dict(spent.most_common())
+        return _most_first(spent)
 
 
 def usage(processes: Iterable[psutil.Process], *, memory: bool = False) -> Usage:
@@ -61,7 +61,7 @@ def usage(processes: Iterable[psutil.Process], *, memory: bool = False) -> Usage
                 sizes[kind] += own_mib(process.pid)
     if memory:
         sizes[FILES] = files_mib(pid for _, pid in cpu)
-    return Usage(cpu, dict(sorted(sizes.items(), key=lambda item: -item[1])), time.monotonic(), _machine_s())
+    return Usage(cpu, _most_first(sizes), time.monotonic(), _machine_s())
 
 
 def instance(data_dir: Path) -> list[psutil.Process]:
@@ -85,6 +85,10 @@ def kind_of(command: list[str]) -> str:
         return _doing.sub("", title)
     own = [_own[word] for word in command if word in _own]
     return own[0] if own else title.rpartition("/")[2]
+
+
+def _most_first(amounts: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(amounts.items(), key=lambda item: -item[1]))
 
 
 def _machine_s() -> float:
