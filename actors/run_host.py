@@ -15,6 +15,7 @@ from actors.compiled_tasks import CompiledTasks
 from actors.directory import Directory
 from actors.host_process import HostProcess
 from actors.integration_pool import IntegrationPool, Reply
+from actors.reaper import Reaper
 from actors.workflow_run import Trust, WorkflowRun
 from taske_ray.db.fires import AssignedRun, FireStore
 from taske_ray.db.run_ends import RunEnds
@@ -25,6 +26,7 @@ from taske_ray.services.failures import Failures
 _claim_s, _lost_nudge_s, _rescue_s, _recorded_s = 1.0, 2.0, 5.0, 5.0
 _failures_s = 1.0
 _most_claimed = 100
+_public_share = 10  # running runs of one user on a service that is open to strangers (durability, 12)
 _drain_s = 20.0
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class RunHost:
         self._process = HostProcess(kind, name, node)
         self._is_quarantine = kind == "quarantine"
         self._capacity = 1 if self._is_quarantine else self._process.settings.density.runs_per_host
+        self._share = _public_share if self._process.settings.limits == "public" else None
         self._live: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._abandoned: dict[UUID, int] = {}
         self._claim_now = asyncio.Event()
@@ -49,6 +52,7 @@ class RunHost:
         self._tasks = CompiledTasks(process.capabilities)
         await process.open(capacity=self._capacity, lost=self._lost, directory=directory)
         self._store = RunStore(process.database, owner=lambda: process.lease.host_id)
+        self._reaper = Reaper(self._store, process.clock.monotonic)
         self._trust = Trust(now=process.lease.now, ends_at=lambda: process.lease.ends_at)
         process.run(self._claim_for_ever())
         process.every(lambda: _lost_nudge_s, self._take_unstarted)
@@ -115,7 +119,7 @@ class RunHost:
             runs = await self._store.claim_suspects(most=free)
             await self._begin(runs)
             return len(runs)
-        runs = await self._store.claim(share=max(10, self._capacity), most=min(free, _most_claimed))
+        runs = await self._store.claim(share=self._share, most=min(free, _most_claimed))
         await self._begin(runs)
         return len(runs)
 
@@ -125,7 +129,7 @@ class RunHost:
 
     async def _rescue(self) -> None:
         await self._give_back()
-        if await self._store.rescue():
+        if await self._reaper.turn():
             self._claim_now.set()
 
     async def _tell_failures(self) -> None:

@@ -6,7 +6,7 @@ WITH turn AS (
 ),
 gone AS (
     UPDATE hosts SET state = 'dead' FROM turn
-    WHERE turn.mine AND state = 'live' AND expires_at < clock_timestamp()
+    WHERE turn.mine AND %(lapsed)s AND state = 'live' AND expires_at < clock_timestamp()
     RETURNING id
 ),
 orphan AS (

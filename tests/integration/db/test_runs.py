@@ -343,6 +343,44 @@ async def test_a_claim_counts_what_already_runs(world):
     assert [run.run_id for run in await store.claim(share=100, most=1)] == [waiting]
 
 
+async def test_a_user_alone_may_have_every_slot(world):
+    """Nobody else waits: all slots of the live hosts may be taken by one user, and no more than that."""
+    store = world.store(await world.host(capacity=30))
+    await world.host(capacity=10)
+    await world.host(capacity=500, lease_s=-1)
+    await world.host(capacity=500, kind="client")
+    await world.queued(await world.trigger(), 60)
+    assert len(await store.claim(most=100)) == 40
+    assert await store.claim(most=100) == []
+
+
+async def test_while_others_wait_a_user_has_half_of_the_slots(world):
+    """A flood gets half of them, at least ten; what is left goes to the others, and sleeping runs keep nobody back."""
+    store = world.store(await world.host(capacity=40))
+    flood, other, asleep = await world.trigger(), await world.trigger(), await world.trigger()
+    await world.queued(flood, 60)
+    await world.queued(asleep, 1)
+    await world.rows(
+        "UPDATE runs SET available_at = clock_timestamp() + interval '1 h' WHERE user_id = %(u)s", u=asleep.user_id
+    )
+    assert len(await store.claim(most=25)) == 25
+    await world.queued(other, 60)
+    assert {run.user_id for run in await store.claim(most=15)} == {other.user_id}
+    await world.rows("UPDATE runs SET status = 'succeeded' WHERE status = 'running'")
+    taken = [run.user_id for run in await store.claim(most=100)]
+    assert (taken.count(flood.user_id), taken.count(other.user_id)) == (20, 20)
+
+
+async def test_half_of_few_slots_is_ten(world):
+    """On a small host the flood may have ten, the others the same."""
+    store = world.store(await world.host(capacity=4))
+    flood, other = await world.trigger(), await world.trigger()
+    await world.queued(flood, 30)
+    await world.queued(other, 30)
+    taken = [run.user_id for run in await store.claim(most=100)]
+    assert (taken.count(flood.user_id), taken.count(other.user_id)) == (10, 10)
+
+
 async def test_a_claim_leaves_a_user_their_share(world):
     """No user gets more running runs than the share, claimed now or before."""
     trigger, host = await world.trigger(), await world.host()
@@ -452,6 +490,21 @@ async def test_an_unknown_call_is_explained_by_its_client(world, owned):
     assert (attempt["status"], attempt["client"]) == ("unknown", str(client))
     assert (await other.advance(closing(taken))).owned
     assert await world.attempts(run.run_id) == [(1, 1, "succeeded")]
+
+
+async def test_leases_that_ran_out_wait_for_the_reaper_and_crashes_do_not(world):
+    """Without `lapsed` only runs of hosts that are known to be gone are rescued."""
+    trigger = await world.trigger()
+    lapsed, crashed = await world.host(), await world.host()
+    for host in (lapsed, crashed):
+        await world.fires.fire(world.event(trigger, str(host), host=host))
+    await expire(world, lapsed)
+    await hosts.end(world.database, [crashed], state="crashed")
+    store = world.store(await world.host())
+    assert [await store.rescue(lapsed=one) for one in (False, False, True)] == [1, 0, 1]
+    started_at, age_s = await store.server()
+    assert started_at < datetime.now(UTC)
+    assert age_s > 0
 
 
 async def test_a_live_host_keeps_its_runs(owned):
