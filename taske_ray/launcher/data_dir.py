@@ -80,6 +80,9 @@ class DataDir:
     def release(self) -> None:
         """Give the lock back and leave no file of it; safe to call twice."""
         if self._lock is not None:
+            if self.run_dir.parent != self.path:
+                with contextlib.suppress(OSError):  # logs stay readable, and then so does their place
+                    self.run_dir.rmdir()
             (self.path / "lock").unlink(missing_ok=True)  # still ours: see `_locked`
             self._lock.close()
             self._lock = None

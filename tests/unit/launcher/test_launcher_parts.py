@@ -82,6 +82,15 @@ def test_the_run_directory_is_short(tmp_path):
     assert len(os.fsencode(place.run_dir)) <= LONGEST_RUN_DIR
 
 
+def test_releasing_removes_an_empty_run_directory_elsewhere(tmp_path):
+    """A run directory under a short name outside the data directory goes with the lock, unless logs are in it."""
+    place = DataDir(tmp_path / ("long" * 30))
+    place.claim("http://127.0.0.1:1")
+    assert place.run_dir.is_dir()
+    place.release()
+    assert not place.run_dir.exists()
+
+
 def test_finds_its_processes_by_mark_and_by_note(tmp_path, sleeper):
     """A marked process, a noted one and a noted one's successor are found; a stranger with the same pid is not."""
     marked, noted, stranger = sleeper(**{processes.MARK: str(tmp_path)}), sleeper(), sleeper()
