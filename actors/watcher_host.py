@@ -25,6 +25,7 @@ from actors.watchers.webhook import WebhookWatcher
 from taske_ray.db.fires import Fired, FireStore, PollFire, PollFired, ScheduleFire
 from taske_ray.db.triggers import TriggerStore, WatchedTrigger
 from taske_ray.errors import NotFound
+from taske_ray.services.limits import profiles
 
 _sweep_s = 1.0
 _own_lateness = timedelta(seconds=5)  # until then a schedule is left to the watcher that this host has for it
@@ -46,7 +47,8 @@ class WatcherHost:
         capacity = process.settings.density.watchers_per_host
         await process.open(capacity=capacity, lost=self._lost, directory=directory)
         self._triggers = TriggerStore(process.database)
-        self._fires = FireStore(process.database)
+        limits = profiles[process.settings.limits]
+        self._fires = FireStore(process.database, queued_runs=limits.queued_runs)
         self._hosting = Hosting(clock=process.clock, now_s=process.lease.now_s)
         self._ports = Ports(process.lease, _Recorder(self._fires, self._triggers), _Runs(directory), self._pool)
         process.run(self._hosting.keep())

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from taske_ray.catalog.registry import load_documents
 from taske_ray.clock import SystemClock
-from taske_ray.db.database import Database
+from taske_ray.db.database import Database, engine_role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.db.fires import FireStore
 from taske_ray.security.hashing import PasswordHashing
@@ -25,6 +25,7 @@ from taske_ray.services.firing import Firing
 from taske_ray.services.hooks import Hooks
 from taske_ray.services.idempotency import Idempotency
 from taske_ray.services.invocations import Invocations
+from taske_ray.services.limits import Limits, profiles
 from taske_ray.services.master_key import ensure_master_key, open_keyring
 from taske_ray.services.modules import Modules
 from taske_ray.services.plans import Plans
@@ -133,7 +134,7 @@ def task_services(
         hooks=Hooks(sealer, url=settings.url),
         firing=firing,
         watchers=ports.watchers,
-        most=100 if settings.limits == "public" else 100_000,
+        most=profiles[settings.limits].tasks,
     )
     return TaskServices(
         tasks=tasks,
@@ -150,7 +151,9 @@ def task_services(
     )
 
 
-def deliveries(database: Database, keyring: Keyring, hosts: RunHosts, store: FireStore) -> Deliveries:
+def deliveries(
+    settings: Settings, database: Database, keyring: Keyring, hosts: RunHosts, store: FireStore
+) -> Deliveries:
     """The service of `/hooks`; the keyring needs the purpose `hooks`."""
     return Deliveries(
         database,
@@ -159,6 +162,7 @@ def deliveries(database: Database, keyring: Keyring, hosts: RunHosts, store: Fir
         cache=CapabilityCache(database),
         sealer=Sealer(database, keyring),
         clock=SystemClock(),
+        limits=profiles[settings.limits],
     )
 
 
@@ -168,17 +172,21 @@ def database_url(settings: Settings) -> str:
 
 
 async def open_database(
-    settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int, role: str | None = None
+    settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int, as_engine: bool = False
 ) -> Database:
-    """The instance's database with this many connections at most, closed with the stack."""
+    """The instance's database with this many connections at most, closed with the stack.
+
+    `as_engine`: in the role of those who need no account's secrets (`migrations/roles.sql`).
+    """
+    role = engine_role if as_engine else None
     database = await Database(database_url(settings), row_connections=rows, hot_connections=hot, role=role).open()
     stack.push_async_callback(database.close)
     return database
 
 
-def open_store(database: Database, stack: AsyncExitStack) -> FireStore:
+def open_store(database: Database, stack: AsyncExitStack, limits: Limits = profiles["default"]) -> FireStore:
     """What records events; with the stack it commits what it accepted."""
-    store = FireStore(database)
+    store = FireStore(database, queued_runs=limits.queued_runs)
     stack.push_async_callback(store.close)
     return store
 

@@ -13,7 +13,7 @@ from deployments.shared.replicas import options
 from taske_ray import logs
 from taske_ray.bootstrap import deliveries, open_database, open_store
 from taske_ray.clock import SystemClock
-from taske_ray.db.database import engine_role
+from taske_ray.services.limits import profiles
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
 
@@ -22,11 +22,11 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     """The app with its database and its way to the run hosts."""
     logs.configure()
     settings = Settings.from_env()
-    database = await open_database(settings, stack, rows=1, hot=4, role=engine_role)
+    database = await open_database(settings, stack, rows=1, hot=4, as_engine=True)
     ports = await connect_ports(database)
     stack.push_async_callback(ports.run_hosts.close)
-    store = open_store(database, stack)
-    found = deliveries(database, open_keyring(settings, ["hooks"]), ports.run_hosts, store)
+    store = open_store(database, stack, profiles[settings.limits])
+    found = deliveries(settings, database, open_keyring(settings, ["hooks"]), ports.run_hosts, store)
     return create_app(found, clock=SystemClock(), url=settings.url)
 
 

@@ -13,6 +13,7 @@ from deployments.shared.replicas import options
 from deployments.task_api.app import create_app
 from taske_ray import logs
 from taske_ray.bootstrap import open_database, open_store, task_services
+from taske_ray.services.limits import profiles
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
 
@@ -25,7 +26,7 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     ports = await connect_ports(database)
     stack.push_async_callback(ports.run_hosts.close)
     keyring = open_keyring(settings, ["hooks", "credentials"])
-    services = task_services(settings, database, keyring, ports, open_store(database, stack))
+    services = task_services(settings, database, keyring, ports, open_store(database, stack, profiles[settings.limits]))
     return create_app(services, appearance_of(settings))
 
 

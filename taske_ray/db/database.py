@@ -23,6 +23,8 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "15s",
     "jit": "off",
 }
+# A server that went away without a word is noticed in seconds, whether we wait for it or it for us.
+_LOST_PEER = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 _POOL_WAIT_S = 2.0
 engine_role = "taske_engine"
 """The role of hosts and hooks (security, 8.3); `migrations/roles.sql` says what it may do."""
@@ -50,7 +52,7 @@ class Database:
         self._url = url
         session = _SESSION if role is None else {**_SESSION, "role": role}
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
-        self._arguments = {"options": options, "keepalives_idle": 30, "connect_timeout": 5}
+        self._arguments = {"options": options, "connect_timeout": 5, **_LOST_PEER}
         self._engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=max(1, row_connections),

@@ -23,7 +23,7 @@ from taske_ray.db.database import Database
 from taske_ray.db.group_commit import GroupCommit
 
 queue_limit = 100_000
-"""Due runs that one user may have queued (durability, 12)."""
+"""Due runs that one user may have queued, unless a store is told another number (durability, 12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,11 @@ class PollFired:
 
 
 class FireStore:
-    """The three ways an event is recorded."""
+    """The three ways an event is recorded. `queued_runs`: how many due runs one user may have queued."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, queued_runs: int | None = None) -> None:
         self._database = database
+        self._queued_runs = queued_runs
         self._fires = GroupCommit(self._commit_fires)
         self._schedules = GroupCommit(self._commit_schedules)
         self._skips = GroupCommit(self._commit_skips)
@@ -148,7 +149,7 @@ class FireStore:
         """Ledger, events, runs, cursor and the check's row in one transaction (durability, 8.1). Raises Unavailable."""
         try:
             async with self._database.hot_transaction() as connection:
-                return await _record_poll(connection, fire)
+                return await _record_poll(connection, fire, self._limit)
         except _Undone as undone:
             if undone.status == "gone":
                 return PollFired(lost=True)  # the trigger was edited or disabled since the page was asked for
@@ -173,20 +174,24 @@ class FireStore:
         for group in (self._fires, self._schedules, self._skips):
             await group.close()
 
+    @property
+    def _limit(self) -> int:
+        return queue_limit if self._queued_runs is None else self._queued_runs
+
     async def _commit_fires(self, fires: Sequence[Fire]) -> list[Fired]:
         single = [fire.trigger_id for fire in fires if fire.overlap != "allow"]
         reach("C2")
         if single:
             rows = await self._fire_singly(fires, single)
         else:
-            rows = await self._database.fetch(queries.fire_runs, _columns(fires))
+            rows = await self._database.fetch(queries.fire_runs, _columns(fires, self._limit))
         return await _answers(fires, rows, self._database)
 
     async def _fire_singly(self, fires: Sequence[Fire], trigger_ids: list[UUID]) -> list[dict[str, Any]]:
         """Record events while nobody else records any of these triggers, and what may not run beside another."""
         async with self._database.hot_transaction() as connection:
             await connection.execute(queries.lock_triggers, {"trigger_ids": trigger_ids})
-            cursor = await connection.execute(queries.fire_runs, _columns(fires))
+            cursor = await connection.execute(queries.fire_runs, _columns(fires, self._limit))
             rows = await cursor.fetchall()
             status = {row["asked_id"]: row["status"] for row in rows}
             skips = [_overlapped(fire) for fire in fires if status[fire.run_id] == "overlap"]
@@ -200,7 +205,7 @@ class FireStore:
             cursor = await connection.execute(queries.advance_schedules, _schedule_columns(list(first.values())))
             moved = {(row["id"], row["version"], row["expected"]) for row in await cursor.fetchall()}
             winners = [one for key, one in first.items() if key in moved]
-            fired = await _fire_inside(connection, [fire for one in winners for fire in one.fires])
+            fired = await _fire_inside(connection, [fire for one in winners for fire in one.fires], self._limit)
             skips = [skip for one in winners for skip in one.skips] + _refused(fired)
             if skips:
                 await connection.execute(queries.record_skips, _skip_columns(skips))
@@ -253,12 +258,12 @@ def _fired(fire: Fire, row: dict[str, Any]) -> Fired:
 
 
 async def _fire_inside(
-    connection: psycopg.AsyncConnection[dict[str, Any]], fires: Sequence[Fire]
+    connection: psycopg.AsyncConnection[dict[str, Any]], fires: Sequence[Fire], limit: int
 ) -> dict[UUID, tuple[Fire, Fired]]:
     """What became of these events, by the run id they brought, in a transaction that is open."""
     if not fires:
         return {}
-    cursor = await connection.execute(queries.fire_runs, _columns(fires))
+    cursor = await connection.execute(queries.fire_runs, _columns(fires, limit))
     rows = {row["asked_id"]: row for row in await cursor.fetchall()}
     return {fire.run_id: (fire, _fired(fire, rows[fire.run_id])) for fire in fires}
 
@@ -284,7 +289,7 @@ class _Undone(Exception):
         self.status, self.count = status, count
 
 
-async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire) -> PollFired:
+async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire, limit: int) -> PollFired:
     moved = await connection.execute(
         queries.move_cursor,
         {"id": poll.trigger_id, "read": poll.cursor_version, "cursor": orjson.dumps(poll.cursor).decode()},
@@ -293,7 +298,7 @@ async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll
         return PollFired(lost=True)
     new = await _new_items(connection, poll)
     fires = [fire for key, version, fire in poll.candidates if (key, version) in new]
-    fired = await _fire_inside(connection, fires)
+    fired = await _fire_inside(connection, fires, limit)
     for status in ("gone", "full"):  # neither the ledger nor the cursor may pass what did not become a run
         struck = sum(answer.status == status for _, answer in fired.values())
         if struck:
@@ -320,7 +325,7 @@ async def _new_items(connection: psycopg.AsyncConnection[dict[str, Any]], poll: 
     return {(row["key"], row["version_key"]) for row in await ledger.fetchall()}
 
 
-def _columns(fires: Sequence[Fire]) -> dict[str, Any]:
+def _columns(fires: Sequence[Fire], limit: int) -> dict[str, Any]:
     return {
         "trigger_ids": [f.trigger_id for f in fires],
         "trigger_versions": [f.trigger_version for f in fires],
@@ -334,7 +339,7 @@ def _columns(fires: Sequence[Fire]) -> dict[str, Any]:
         "inputs": [orjson.dumps(f.input).decode() for f in fires],
         "hosts": [f.host for f in fires],
         "replays": [f.replay_of for f in fires],
-        "queue_limit": queue_limit,
+        "queue_limit": limit,
     }
 
 

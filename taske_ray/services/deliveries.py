@@ -32,14 +32,16 @@ from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire, Fired, FireStore, Skip
 from taske_ray.db.history import History, StoredRun
 from taske_ray.db.tasks import find_hook
-from taske_ray.errors import Invalid, NotFound, TooManyRequests, Unauthenticated
+from taske_ray.errors import Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from taske_ray.security.tokens import digest
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.firing import Firing
 from taske_ray.services.hooks import open_hook
+from taske_ray.services.limits import Limits, RateLimiter, profiles
 from taske_ray.services.sealing import Sealer
 
 _kept = 10_000
+_answered_within_s = 4.5  # 9.5: a sender hears within five seconds that the database is away
 _patience_s = 25.0
 _first_look_s = 0.02
 _longest_look_s = 0.5
@@ -81,6 +83,7 @@ class Deliveries:
         cache: CapabilityCache,
         sealer: Sealer,
         clock: Clock,
+        limits: Limits = profiles["default"],
     ) -> None:
         self._database = database
         self._history = History(database)
@@ -89,13 +92,25 @@ class Deliveries:
         self._cache = cache
         self._sealer = sealer
         self._clock = clock
+        self._of_hooks = RateLimiter(limits.hook, clock.monotonic)
+        self._of_users = RateLimiter(limits.user, clock.monotonic)
         self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
 
     async def accept(self, token: str, delivery: Delivery) -> Received:
         """Record what was delivered; returns after the commit.
 
-        Raises NotFound (no such hook, or disabled), Unauthenticated (signature), Invalid, TooManyRequests, Unavailable.
+        Raises NotFound (no such hook, or disabled), Unauthenticated (signature), Invalid, TooManyRequests, and
+        Unavailable when the database did not commit in time: then nobody knows, and the delivery is to come again.
         """
+        try:
+            async with asyncio.timeout(_answered_within_s):
+                found = await self._accepted(token, delivery)
+        except TimeoutError:
+            raise Unavailable("The database does not answer", retry_after_s=2) from None
+        return await self._result(*found) if isinstance(found, tuple) else found
+
+    async def _accepted(self, token: str, delivery: Delivery) -> "Received | tuple[Hook, Fired]":
+        """The answer, or the run whose result is the answer."""
         reach("C1")
         key, now = digest(token), self._clock.now()
         hook = self._hooks.get(key)
@@ -108,7 +123,7 @@ class Deliveries:
         hook = await self._load(key)
         return await self._judge(hook, delivery, now)
 
-    async def _judge(self, hook: Hook, delivery: Delivery, now: datetime) -> Received:
+    async def _judge(self, hook: Hook, delivery: Delivery, now: datetime) -> "Received | tuple[Hook, Fired]":
         found = receive(delivery, hook.rules, now)
         match found:
             case Accepted():
@@ -128,8 +143,9 @@ class Deliveries:
                     raise Unauthenticated("The signature is missing or wrong", code=code)
                 raise Invalid(message, code=code)
 
-    async def _record(self, hook: Hook, accepted: Accepted) -> Received | None:
+    async def _record(self, hook: Hook, accepted: Accepted) -> "Received | tuple[Hook, Fired] | None":
         """Fire every event of a delivery; None when the trigger is gone, disabled or another version."""
+        await self._keep_to_rates(hook)
         if len(accepted.events) == 1:
             fired = [await self._firing.record(_fire(hook, accepted.events[0]))]
         else:
@@ -144,8 +160,15 @@ class Deliveries:
             await self._skip(hook, "duplicate", {"run_id": format_id("run", known[0].run_id)}, len(known))
         begun = [one for one in fired if one.status != "overlap"]
         if hook.responds_with_result and begun:
-            return await self._result(hook, begun[0])
+            return hook, begun[0]
         return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(begun))
+
+    async def _keep_to_rates(self, hook: Hook) -> None:
+        """Raise TooManyRequests, with a skip, when a hook or its user is over the rate of this service."""
+        wait_s = self._of_hooks.wait_s(hook.trigger_id) or self._of_users.wait_s(hook.user_id)
+        if wait_s:
+            await self._skip(hook, "quota", {"detail": "rate"})
+            raise TooManyRequests("Too many deliveries a second", retry_after_s=wait_s, code="rate_limited")
 
     async def _load(self, key: bytes) -> Hook:
         """The hook as it is now; only enabled ones are remembered. Raises NotFound."""

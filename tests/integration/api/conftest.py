@@ -126,9 +126,9 @@ async def mina(api, person):
 
 
 @pytest.fixture
-async def hooks(database, keyring, store, hosts, catalog):  # noqa: ARG001 - loaded first
+async def hooks(settings, database, keyring, store, hosts, catalog):  # noqa: ARG001 - loaded first
     """A client of `/hooks`."""
-    deliveries = delivery_service(database, keyring, hosts, store)
+    deliveries = delivery_service(settings, database, keyring, hosts, store)
     transport = httpx.ASGITransport(app=hooks_app(deliveries, clock=SystemClock(), url=URL), root_path="/hooks")
     async with httpx.AsyncClient(transport=transport, base_url=f"{URL}/hooks") as client:
         yield client

@@ -1,0 +1,59 @@
+"""How much one user may do: nothing is throttled for a machine's owner, a service open to strangers has its bounds.
+
+`TASKE_LIMITS` chooses the profile (durability, 12). Rates are kept in the memory of the process that accepts.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+_most_remembered = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many a second, and so many at once after a pause."""
+
+    per_s: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """One profile; None: no limit."""
+
+    tasks: int = 100_000
+    queued_runs: int = 100_000
+    hook: Rate | None = None
+    user: Rate | None = None
+
+
+profiles: dict[Literal["default", "public"], Limits] = {
+    "default": Limits(),
+    "public": Limits(tasks=100, queued_runs=10_000, hook=Rate(30, 100), user=Rate(60, 200)),
+}
+
+
+class RateLimiter:
+    """A bucket of tokens per id. `monotonic` gives seconds; beyond 10,000 ids the one unseen longest is forgotten."""
+
+    def __init__(self, rate: Rate | None, monotonic: Callable[[], float]) -> None:
+        self._rate = rate
+        self._monotonic = monotonic
+        self._buckets: OrderedDict[UUID, tuple[float, float]] = OrderedDict()
+
+    def wait_s(self, key: UUID) -> int:
+        """Take a token: 0, or after how many whole seconds there is one."""
+        if self._rate is None:
+            return 0
+        now = self._monotonic()
+        tokens, at = self._buckets.pop(key, (self._rate.burst, now))
+        tokens = min(self._rate.burst, tokens + (now - at) * self._rate.per_s)
+        taken = tokens >= 1
+        self._buckets[key] = (tokens - 1 if taken else tokens, now)
+        if len(self._buckets) > _most_remembered:
+            self._buckets.popitem(last=False)
+        return 0 if taken else max(1, math.ceil((1 - tokens) / self._rate.per_s))
