@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from deployments.shared.front import Front, protecting_headers
 from deployments.shared.gate import Gate, GatedRoute
@@ -37,6 +39,7 @@ def new_app(
     app = FastAPI(title=title, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.gate = gate
     app.state.cursor_key = appearance.cursor_key
+    app.state.routes = [route for one in routers for route in one.routes]
     app.add_exception_handler(TaskeError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)
@@ -67,4 +70,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return refusal(error.status_code, request, {"Allow": ", ".join(_methods(request))})
     return refusal(error.status_code, request, error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method of this path; the framework names those of the first route only."""
+    found: set[str] = set()
+    for route in request.app.state.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)

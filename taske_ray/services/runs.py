@@ -9,7 +9,7 @@ from taske_ray.clock import new_id
 from taske_ray.core.ids import parse_id
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire
-from taske_ray.db.history import History, RunFilter, StoredRun
+from taske_ray.db.history import History, RunFilter, StoredRun, StoredStep
 from taske_ray.db.runs import cancel_run
 from taske_ray.db.tasks import TaskRows
 from taske_ray.errors import Conflict, Invalid, NotFound
@@ -116,9 +116,11 @@ class Runs:
                 raise Invalid.at("/from", "nothing_failed", "No step of this run failed")
             return broken[-1]
         spec = await self._history.planned(owner=owner, task_id=run.task_id, version=run.task_version)
-        for number, action in enumerate(spec["actions"] if spec else [], 1):
+        actions = spec["actions"] if spec else []
+        passed = {step.step for step in steps if _is_passed(step, actions)}
+        for number, action in enumerate(actions, 1):
             if start in (action.get("key"), f"action{number}"):
-                if {step.step for step in steps if step.status in _over} >= set(range(1, number)):
+                if passed >= set(range(1, number)):
                     return number
                 raise Invalid.at("/from", "not_reached", f"The run did not come as far as {start!r}")
         raise Invalid.at("/from", "unknown_step", "Use start, failed, or the key of a step")
@@ -128,3 +130,10 @@ class Runs:
         if run is None:
             raise NotFound
         return run
+
+
+def _is_passed(step: StoredStep, actions: Sequence[dict[str, Any]]) -> bool:
+    """Whether the run went on behind this step; the outputs up to there can be used again."""
+    if step.status == "failed":
+        return step.step <= len(actions) and actions[step.step - 1].get("on_error") == "continue"
+    return step.status in _over

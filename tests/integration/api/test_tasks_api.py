@@ -164,6 +164,21 @@ async def test_a_schedule_by_hand_is_as_if_due_now(mina):
     assert output["scheduled_at"] == output["fired_at"]
 
 
+async def test_a_wrong_method_names_the_right_ones(mina):
+    """405 lists every method of the path, not those of one route."""
+    answer = await mina.put("/tasks", json={})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+
+
+async def test_a_plan_masks_what_stands_in_a_secret_place(mina):
+    """A credential that somebody wrote into the task itself is not repeated by its plan."""
+    request = {"url": "https://example.com/?api_key=k1", "headers": {"Authorization": "Bearer written-by-hand"}}
+    task = await created(mina, BY_HAND | {"actions": [{"capability": "http.request", "params": request}]})
+    (planned,) = (await mina.post(f"/tasks/{task['id']}/plan", json={})).json()["requests"]
+    assert planned["headers"]["authorization"] == "••••"
+    assert planned["url"] == "https://example.com/?api_key=••••"
+
+
 async def test_cancel_and_replay(mina):
     """A queued run is cancelled at once; a replay is a new run of the same input; what never failed cannot restart."""
     task = await created(mina, BY_HAND)
