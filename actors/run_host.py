@@ -17,6 +17,7 @@ from actors.host_process import HostProcess
 from actors.integration_pool import IntegrationPool, Reply
 from actors.reaper import Reaper
 from actors.workflow_run import Trust, WorkflowRun
+from taske_ray.crash_points import reach
 from taske_ray.db.fires import AssignedRun, FireStore
 from taske_ray.db.run_ends import RunEnds
 from taske_ray.db.runs import Advance, RecordedStep, RunStore
@@ -82,6 +83,7 @@ class RunHost:
     async def stop(self) -> None:
         """Drain: start nothing more, let calls in flight end for a while, give the rest back, end the lease."""
         self._draining = True
+        reach("C16")
         tasks = [task for _, task in self._live.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=_drain_s)
