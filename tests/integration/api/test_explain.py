@@ -1,0 +1,87 @@
+"""`explain` for schedules: what the service missed while it was away, by which policy, and what comes next."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from actors.watchers.cron import CronWatcher
+from actors.watchers.ports import Ports
+from taske_ray.core.ids import parse_id
+from taske_ray.db.triggers import TriggerStore
+
+pytestmark = pytest.mark.integration
+ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
+
+
+class Now:
+    """The database's clock, now."""
+
+    def now(self):
+        """This moment."""
+        return datetime.now(UTC)
+
+
+class NoRuns:
+    """Run hosts that take nothing."""
+
+    def pick(self, _key):
+        """No host."""
+
+    def begin(self, fired):
+        """Nothing to tell anybody."""
+
+
+async def minutely(mina, misfire):
+    params = {"cron": "* * * * *", "timezone": "Asia/Seoul", "misfire": misfire}
+    document = {"name": misfire, "trigger": {"capability": "system.schedule.cron", "params": params}}
+    return (await mina.post("/tasks", json=document | {"actions": ACTIONS})).json()
+
+
+async def come_back(database, store, trigger_id, away):
+    """The service was away for so long: the row's instant has passed, and a watcher starts."""
+    passed = datetime.now(UTC).replace(second=0, microsecond=0) - away
+    await database.fetch(
+        "UPDATE triggers SET next_fire_at = %(at)s WHERE id = %(id)s", {"at": passed, "id": trigger_id}
+    )
+    (row,) = await TriggerStore(database).load([trigger_id])
+
+    async def reload():
+        return row
+
+    await CronWatcher(row, Ports(Now(), store, NoRuns(), None), reload=reload).act()
+
+
+@pytest.mark.parametrize(
+    ("misfire", "words", "runs"),
+    [("skip", "are left out", 0), ("once", "become one run", 1), ("all", "a run each", 10)],
+)
+async def test_explain_tells_what_was_missed(mina, database, store, misfire, words, runs):
+    """The policy in words, the count of what it left out with the range it covers, and the next instant."""
+    task = await minutely(mina, misfire)
+    await come_back(database, store, parse_id("trigger", task["trigger"]["id"]), timedelta(minutes=10))
+    told = (await mina.get(f"/tasks/{task['id']}/explain")).json()
+    assert told["misfire"] == misfire
+    assert any(words in note for note in told["notes"])
+    missed = [skip for skip in told["skips"] if skip["reason"] == "misfire"]
+    made = (await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]
+    in_time = len(made) - runs  # none or one: the latest instant is in time for its first half minute
+    assert in_time in (0, 1)
+    assert len(made) + sum(skip["count"] for skip in missed) == 11
+    for skip in missed:
+        assert datetime.fromisoformat(skip["sample"]["first"]) <= datetime.fromisoformat(skip["sample"]["last"])
+    assert datetime.fromisoformat(told["next_fires"][0]) > datetime.now(UTC) - timedelta(seconds=5)
+
+
+async def test_what_passes_while_disabled_is_no_instant(mina, database):
+    """A schedule that is switched on again counts from that moment: nothing is made up for, nothing is a skip."""
+    task = await minutely(mina, "all")
+    trigger_id = parse_id("trigger", task["trigger"]["id"])
+    await mina.post(f"/tasks/{task['id']}/disable")
+    off = await database.fetch("SELECT enabled, next_fire_at FROM triggers WHERE id = %(id)s", {"id": trigger_id})
+    assert (off[0]["enabled"], off[0]["next_fire_at"]) == (False, None)
+    await asyncio.gather(*(mina.post(f"/tasks/{task['id']}/enable") for _ in range(3)))
+    on = await database.fetch("SELECT next_fire_at FROM triggers WHERE id = %(id)s", {"id": trigger_id})
+    assert timedelta() < on[0]["next_fire_at"] - datetime.now(UTC) <= timedelta(minutes=1)
+    told = (await mina.get(f"/tasks/{task['id']}/explain")).json()
+    assert told["skips"] == []
