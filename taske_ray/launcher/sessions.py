@@ -12,7 +12,7 @@ KEPT: Final = 2
 def clean(run_dir: Path) -> None:
     """Before a start: everything goes but the logs of the last sessions."""
     close(run_dir)
-    old = sorted((run_dir / "r").glob("session_2*"), key=lambda session: session.stat().st_mtime, reverse=True)
+    old = sorted((run_dir / "r").glob("session_2*"), reverse=True)  # Ray names them by their time
     for session in old[KEPT:]:
         shutil.rmtree(session, ignore_errors=True)
 
