@@ -53,7 +53,7 @@ class Lease:
 
     async def register(self) -> None:
         """Begin a new incarnation, ending those of this machine whose process is gone."""
-        await self._bury()
+        await self.bury()
         kind, name, node, capacity = self._identity
         process = psutil.Process()
         self.host_id = new_id()
@@ -109,7 +109,7 @@ class Lease:
         await self._lost()
         await self.register()
 
-    async def _bury(self) -> None:
+    async def bury(self) -> None:
         """End the leases of processes of this machine that are known to have exited: their runs go on at once."""
         gone = [
             host.id

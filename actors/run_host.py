@@ -131,6 +131,7 @@ class RunHost:
 
     async def _rescue(self) -> None:
         await self._give_back()
+        await self._process.lease.bury()
         if await self._reaper.turn():
             self._claim_now.set()
 
