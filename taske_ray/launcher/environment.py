@@ -37,6 +37,8 @@ TUNING: Final = {
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # would send each request through Python once more
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
+    # On a busy machine a proxy's process needs more than Serve's 5 s to come up; killed for that, the start would fail.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     # Drained by the supervisor before Serve is asked to stop: no need to wait here.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
