@@ -1,40 +1,54 @@
 -- Take queued and due runs, fair by user and not by age (durability, 4.3): each user's first, then each user's second, …
 -- A user alone may have every slot there is; while others have due runs queued, half of them, at least 10 (12).
--- Users come from a loose index scan. FOR UPDATE is not allowed beside window functions, hence pick, lock, check again.
-WITH RECURSIVE queued_user(id) AS (
-    (SELECT user_id FROM runs WHERE status IN ('queued', 'waiting') ORDER BY user_id LIMIT 1)
+-- Users and their priorities come from a loose index scan; the clock is read in a sub-select, because an index cannot be
+-- searched by a function that changes while it is: a million runs that sleep are passed over without being read.
+-- FOR UPDATE is not allowed beside window functions, hence pick, lock, check again.
+WITH RECURSIVE queued(user_id, priority) AS (
+    (SELECT user_id, priority FROM runs WHERE status IN ('queued', 'waiting') ORDER BY user_id, priority LIMIT 1)
     UNION ALL
-    SELECT (SELECT user_id FROM runs WHERE status IN ('queued', 'waiting') AND user_id > u.id ORDER BY user_id LIMIT 1)
-    FROM queued_user u WHERE u.id IS NOT NULL
+    SELECT n.user_id, n.priority
+    FROM queued q CROSS JOIN LATERAL (
+        SELECT user_id, priority FROM runs
+        WHERE status IN ('queued', 'waiting') AND (user_id, priority) > (q.user_id, q.priority)
+        ORDER BY user_id, priority LIMIT 1
+    ) n
 ),
-due_user AS MATERIALIZED (
-    SELECT u.id FROM queued_user u
-    WHERE EXISTS (SELECT FROM runs WHERE status IN ('queued', 'waiting') AND user_id = u.id
-                                         AND available_at <= clock_timestamp() AND crashes < 2)
+due AS MATERIALIZED (   -- the first of each, in order: for EXISTS the planner would read the table
+    SELECT q.user_id, q.priority
+    FROM queued q CROSS JOIN LATERAL (
+        SELECT FROM runs
+        WHERE status IN ('queued', 'waiting') AND user_id = q.user_id AND priority = q.priority
+          AND available_at <= (SELECT clock_timestamp()) AND crashes < 2
+        ORDER BY available_at, id LIMIT 1
+    ) first
 ),
 slots AS (
     SELECT sum(capacity) AS n FROM hosts WHERE kind = 'run' AND state = 'live' AND expires_at > clock_timestamp()
 ),
 allowed AS (
-    SELECT least(%(share)s::bigint, CASE WHEN (SELECT count(*) FROM due_user) > 1 THEN greatest(10, n / 2) ELSE n END) AS n
+    SELECT least(%(share)s::bigint, CASE WHEN (SELECT count(DISTINCT user_id) FROM due) > 1 THEN greatest(10, n / 2)
+                                         ELSE n END) AS n
     FROM slots
 ),
 busy AS (
     SELECT user_id, count(*) AS n FROM runs WHERE status = 'running' GROUP BY user_id
 ),
-pick AS (
-    SELECT c.id, c.place + coalesce(b.n, 0) AS load
-    FROM due_user u
-    LEFT JOIN busy b ON b.user_id = u.id
-    CROSS JOIN LATERAL (
-        SELECT q.id, row_number() OVER (ORDER BY q.priority, q.available_at, q.id) AS place
-        FROM (SELECT id, priority, available_at FROM runs
-              WHERE status IN ('queued', 'waiting') AND user_id = u.id AND available_at <= clock_timestamp()
-                AND crashes < 2    -- others execute alone (claim_suspects)
-              ORDER BY priority, available_at, id
-              LIMIT greatest(0, (SELECT n FROM allowed) - coalesce(b.n, 0))) q
+turn AS (       -- how many more each user may have
+    SELECT d.user_id, d.priority, coalesce(b.n, 0) AS busy, greatest(0, (SELECT n FROM allowed) - coalesce(b.n, 0)) AS free
+    FROM due d LEFT JOIN busy b USING (user_id)
+),
+candidate AS (
+    SELECT c.id, t.busy, t.free,
+           row_number() OVER (PARTITION BY t.user_id ORDER BY t.priority, c.available_at, c.id) AS place
+    FROM turn t CROSS JOIN LATERAL (
+        SELECT id, available_at FROM runs
+        WHERE status IN ('queued', 'waiting') AND user_id = t.user_id AND priority = t.priority
+          AND available_at <= (SELECT clock_timestamp()) AND crashes < 2    -- others execute alone (claim_suspects)
+        ORDER BY available_at, id LIMIT least(t.free, %(most)s)
     ) c
-    ORDER BY load, random() LIMIT %(most)s
+),
+pick AS (
+    SELECT id FROM candidate WHERE place <= free ORDER BY place + busy, random() LIMIT %(most)s
 ),
 locked AS (
     SELECT r.id FROM runs r JOIN pick USING (id)
