@@ -15,10 +15,11 @@ present AS (    -- the trigger is there, enabled, and of the version that was ch
     FROM asked a JOIN triggers t ON t.id = a.trigger_id
     WHERE (t.enabled OR NOT a.must_be_enabled) AND (a.trigger_version IS NULL OR a.trigger_version = t.version)
 ),
-backlog AS (    -- each user's due runs, counted no further than the limit
+backlog AS (    -- each user's due runs, counted no further than the limit, in order: runs that sleep are not read
     SELECT u.user_id,
            (SELECT count(*) FROM (SELECT FROM runs q WHERE q.user_id = u.user_id AND q.status IN ('queued', 'waiting')
-                                  AND q.available_at <= clock_timestamp() LIMIT %(queue_limit)s) AS due) AS due
+                                  AND q.available_at <= (SELECT clock_timestamp())
+                                  ORDER BY q.priority, q.available_at, q.id LIMIT %(queue_limit)s) AS due) AS due
     FROM (SELECT DISTINCT user_id FROM present) u
 ),
 single AS (     -- new events of tasks whose runs must not overlap, the first of each key
