@@ -24,8 +24,10 @@ SUPERVISOR: Final = "TriggerSupervisor"
 
 PING_LIMIT_S: Final = 3.0
 START_LIMIT_S: Final = 60.0
-SILENT_PINGS: Final = 10
-"""A host that misses so many in a row is stuck: it is ended for Ray to start afresh. Its work is leased, not lost."""
+SILENT_PINGS: Final = 7
+"""A host that misses so many in a row is stuck: it is ended for Ray to start afresh. Its work is leased, not lost.
+
+One a round of a ping and a second: 28 s, so that a stuck watcher host is replaced within the 45 s of D5."""
 
 Handle = Any
 """Ray's `ActorHandle`: its stubs type each method by the class, and here one name serves all classes."""
@@ -163,6 +165,7 @@ class Hosts:
     blueprints: Mapping[str, Blueprint]
     _known: dict[str, HostRef] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
+    _spawning: dict[str, asyncio.Task[HostRef | None]] = field(default_factory=dict)
 
     async def ensure_hosts(self, kind: str, count_per_node: int) -> list[HostRef]:
         """Spawn what is missing, end what stood on vanished nodes, and return the hosts that answer.
@@ -178,12 +181,19 @@ class Hosts:
     async def _ensure(self, kind: str, name: str, node: str) -> HostRef | None:
         known = self._known.get(name)
         if known is None:
-            return await self._spawn(kind, name, node)
+            return await self._spawned(kind, name, node)
         try:
             return known if await self._answers(known) else None
         except ActorDiedError:
             del self._known[name]  # ended for good by somebody: the next round spawns another
             return None
+
+    async def _spawned(self, kind: str, name: str, node: str) -> HostRef | None:
+        """The host that is being spawned, if it comes in a moment: a process that hangs must not hold up the others."""
+        if name not in self._spawning:
+            self._spawning[name] = asyncio.create_task(self._spawn(kind, name, node))
+        done, _ = await asyncio.wait([self._spawning[name]], timeout=PING_LIMIT_S)
+        return self._spawning.pop(name).result() if done else None
 
     async def _spawn(self, kind: str, name: str, node: str) -> HostRef | None:
         blueprint = self.blueprints[kind]

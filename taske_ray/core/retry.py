@@ -1,7 +1,7 @@
 """Whether and when a failed attempt is followed by another one (durability, 6.4, 6.6, 6.7)."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,6 +17,8 @@ never_began = "never_began"
 refusal_codes = frozenset({"rate_limit_wait", "breaker_open", "lease_over", "no_client", never_began})
 """Codes of our own refusals to send: a limit, a breaker, a lease that is over, nobody to make the call. They only
 wait."""
+longest_refusal_wait_s = 5.0
+"""Our own trouble is over in seconds, and what waits for it must be back in 45 (D5): no long back-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def decide(tried: Tried, failure: Failed, policy: RetryPolicy, now: datetime, ji
         return RetryAt(now, "auth_expired") if tried.expired <= 1 else GiveUp("auth_revoked")
     if failure.error_class not in {ErrorClass.TRANSIENT, ErrorClass.RATE_LIMITED} and not _is_refusal(failure):
         return GiveUp("not_retryable")
+    if _is_refusal(failure):
+        policy = replace(policy, cap_s=min(policy.cap_s, longest_refusal_wait_s))
     return again(tried, policy, now, jitter, retry_after_s=failure.retry_after_s, counted=is_counted(failure))
 
 

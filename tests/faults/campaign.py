@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -76,7 +77,7 @@ async def run(*, seconds: float, seed: int, rate: float, pause_s: tuple[float, f
         await _until(lambda: _switched_off(service, tasks[1]), _quiet_limit_s)
         witness = Witness(service.data_dir, tasks)
         await _until(lambda: witness.unfinished() == 0, _quiet_limit_s)
-        return _judged(seed, seconds, sender, saboteur.faults, receiver.read(ledger), witness, tasks, service)
+        return _judged(seed, seconds, sender, saboteur.faults, ledger, witness, tasks, service)
 
 
 async def _strikes(saboteur: Saboteur, chance: random.Random, until: float, pause_s: tuple[float, float]) -> None:
@@ -95,16 +96,18 @@ def _judged(
     seconds: float,
     sender: Sender,
     faults: list[Fault],
-    receipts: list[receiver.Receipt],
+    ledger: Path,
     witness: Witness,
     tasks: list[str],
     service: Service,
 ) -> Campaign:
+    runs = witness.runs()  # before the ledger: what the rows call done must have arrived by then
+    receipts = receiver.read(ledger)
     story = Story(
         offered=sender.offered,
         acknowledged=sender.acknowledged,
         receipts=receipts,
-        runs=witness.runs(),
+        runs=runs,
         schedule=Witness(service.data_dir, tasks[1:]).schedule(EVERY),
     )
     return Campaign(
@@ -211,8 +214,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--rate", type=float, default=15)
-    parser.add_argument("--pause", type=float, nargs=2, default=(3.0, 8.0))
+    parser.add_argument("--pause", type=float, nargs=2, default=(3.0, 7.0))
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # asked to end: the service is stopped on the way out
     sys.stdout.write(f"seed {asked.seed}\n")
     sys.stdout.flush()
     campaign = asyncio.run(

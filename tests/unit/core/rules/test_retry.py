@@ -106,6 +106,16 @@ def test_uncounted_failures_back_off_by_their_number():
     assert decide(often, failed("rate_limited"), policy, now, 1.0) == RetryAt(now + timedelta(seconds=8), "back_off")
 
 
+@pytest.mark.parametrize("code", ["no_client", "never_began", "lease_over"])
+@given(number=st.integers(1, 200), jitter=st.floats(0, 1))
+def test_our_own_trouble_never_means_a_long_wait(code, number, jitter):
+    """However often nobody was there to make a call, the next attempt is 5 s away at most (D5 gives it 45)."""
+    waits = Tried(number=number, counted=0, first_started_at=now)
+    found = decide(waits, failed("transient", code=code, sent=False), policy, now, jitter)
+    assert isinstance(found, RetryAt)
+    assert found.at - now <= timedelta(seconds=5)
+
+
 def test_an_expired_token_is_refreshed_once():
     """The first `auth_expired` is tried again at once, the second means that the connection is dead."""
     assert decide(tried(1, expired=1), failed("auth_expired"), policy, now, 1.0) == RetryAt(now, "auth_expired")
