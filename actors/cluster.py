@@ -7,12 +7,14 @@ decided by leases in PostgreSQL alone, because in a partition Ray may run the ol
 """
 
 import asyncio
+import contextlib
 import importlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import psutil
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.util import list_named_actors
@@ -117,16 +119,16 @@ async def call(handle: Handle, method: str, *args: Any, timeout_s: float | None 
         raise ActorLost(f"{method}: {type(lost).__name__}") from None
 
 
-async def ping(handle: Handle) -> bool:
-    """Whether the actor's process answers now; raises ActorDiedError if it never will again."""
+async def ping(handle: Handle) -> int | None:
+    """The id of the actor's process, if it answers now; raises ActorDiedError if it never will again."""
     try:
         async with asyncio.timeout(PING_LIMIT_S):
-            await handle.ping.remote()
+            pid: int = await handle.ping.remote()
     except ActorDiedError:
         raise
     except (RayActorError, TimeoutError):
-        return False
-    return True
+        return None
+    return pid
 
 
 async def kill(name: str) -> None:
@@ -166,6 +168,7 @@ class Hosts:
     _known: dict[str, HostRef] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
     _spawning: dict[str, asyncio.Task[HostRef | None]] = field(default_factory=dict)
+    _processes: dict[str, psutil.Process] = field(default_factory=dict)
 
     async def ensure_hosts(self, kind: str, count_per_node: int) -> list[HostRef]:
         """Spawn what is missing, end what stood on vanished nodes, and return the hosts that answer.
@@ -206,12 +209,31 @@ class Hosts:
         return self._known[name]
 
     async def _answers(self, host: HostRef) -> bool:
-        answered = await ping(host.handle)
-        self._missed[host.name] = 0 if answered else self._missed.get(host.name, 0) + 1
+        pid = await ping(host.handle)
+        if pid is not None:
+            self._missed[host.name] = 0
+            self._remember(host, pid)
+            return True
+        self._missed[host.name] = self._missed.get(host.name, 0) + 1
         if self._missed[host.name] >= SILENT_PINGS:
             self._missed[host.name] = 0
             await asyncio.to_thread(ray.kill, host.handle, no_restart=False)
-        return answered
+            self._end_process(host.name)
+        return False
+
+    def _remember(self, host: HostRef, pid: int) -> None:
+        """The process behind a host, where it is one of this machine."""
+        last = self._processes.get(host.name)
+        if (last is None or last.pid != pid) and host.node == ray.get_runtime_context().get_node_id():
+            with contextlib.suppress(psutil.Error):
+                self._processes[host.name] = psutil.Process(pid)
+
+    def _end_process(self, name: str) -> None:
+        """Ray asks a process to end itself, which a frozen one cannot; psutil knows a new process by an old number."""
+        process = self._processes.pop(name, None)
+        if process is not None:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     async def _end(self, name: str) -> None:
         self._known.pop(name, None)
