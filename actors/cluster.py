@@ -26,10 +26,10 @@ SUPERVISOR: Final = "TriggerSupervisor"
 
 PING_LIMIT_S: Final = 3.0
 START_LIMIT_S: Final = 60.0
-SILENT_PINGS: Final = 7
+SILENT_PINGS: Final = 5
 """A host that misses so many in a row is stuck: it is ended for Ray to start afresh. Its work is leased, not lost.
 
-One a round of a ping and a second: 28 s, so that a stuck watcher host is replaced within the 45 s of D5."""
+One a round of a ping and a second: 20 s and more, so that a stuck watcher host is replaced within the 45 s of D5."""
 
 Handle = Any
 """Ray's `ActorHandle`: its stubs type each method by the class, and here one name serves all classes."""

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -35,6 +36,7 @@ from tests.faults.witness import Witness
 EVERY: Final = timedelta(seconds=2)
 RESUME_LIMIT_S: Final = 45.0
 _calm_s: Final = 5.0
+_head_limit_s: Final = 90.0
 _last_answers_s: Final = 150.0
 _quiet_limit_s: Final = 240.0
 _http: Final = "http.request"
@@ -70,7 +72,7 @@ async def run(*, seconds: float, seed: int, rate: float, pause_s: tuple[float, f
         saboteur = Saboteur(service.data_dir, chance)
         try:
             load = asyncio.create_task(sender.send(rate, seconds, last_answers_s=_last_answers_s))
-            await _strikes(saboteur, chance, time.monotonic() + seconds - _calm_s, pause_s)
+            await _strikes(saboteur, sender, chance, time.monotonic() + seconds - _calm_s, pause_s)
             await load
         finally:
             saboteur.close()
@@ -80,7 +82,13 @@ async def run(*, seconds: float, seed: int, rate: float, pause_s: tuple[float, f
         return _judged(seed, seconds, sender, saboteur.faults, ledger, witness, tasks, service)
 
 
-async def _strikes(saboteur: Saboteur, chance: random.Random, until: float, pause_s: tuple[float, float]) -> None:
+async def _strikes(
+    saboteur: Saboteur, sender: Sender, chance: random.Random, until: float, pause_s: tuple[float, float]
+) -> None:
+    """A fault every few seconds; after one that takes Ray as a whole, the next when a sender got its 2xx again.
+
+    Without that, what is left to be drawn while Ray starts is Ray itself, and it would be killed for ever.
+    """
     await asyncio.sleep(_calm_s)
     while time.monotonic() < until:
         fault = await asyncio.to_thread(saboteur.strike)
@@ -89,6 +97,12 @@ async def _strikes(saboteur: Saboteur, chance: random.Random, until: float, paus
             continue
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {fault.name} {fault.pid}\n")
         await asyncio.sleep(chance.uniform(*pause_s))
+        if fault.kind in ("GCS", "raylet"):
+            await _until(partial(_acknowledged_since, sender, fault.at + pause_s[0]), _head_limit_s)
+
+
+def _acknowledged_since(sender: Sender, at: float) -> bool:
+    return bool(sender.acknowledged) and sender.acknowledged[-1].at > at
 
 
 def _judged(
