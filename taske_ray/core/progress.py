@@ -128,9 +128,16 @@ def adopt(
 
 
 def _is_lost(step: Step) -> bool:
-    """Whether the step was cut off in an attempt; `pending` means that a person has decided about it since."""
-    open_or_unknown = {AttemptStatus.DISPATCHED, AttemptStatus.UNKNOWN}
-    return step.status is StepStatus.RUNNING and bool(step.attempts) and step.attempts[-1].status in open_or_unknown
+    """Whether the step was cut off in an attempt; `pending` means that a person has decided about it since.
+
+    An unknown outcome that the attempt's owner recorded is final, and its client has forgotten it: asked now, it would
+    say that the call never began. The owner wrote its class; who rescued the run knew none.
+    """
+    if step.status is not StepStatus.RUNNING or not step.attempts:
+        return False
+    last = step.attempts[-1]
+    unrecorded = last.status is AttemptStatus.UNKNOWN and "class" not in (last.error or {})
+    return last.status is AttemptStatus.DISPATCHED or unrecorded
 
 
 def after(

@@ -284,6 +284,16 @@ def test_only_an_open_call_is_asked_for():
     assert lost_call(actions, taken_over(actions)).attempt == 1
 
 
+def test_an_unknown_outcome_that_was_recorded_is_not_asked_for_again():
+    """A run that waited after a lost answer sends the next attempt; the first one stays unknown."""
+    actions = [action(1)]
+    waited = digest(actions, begun(actions), Unknown("reset", "reset")).progress
+    assert waited.steps[1].attempts[-1].status is AttemptStatus.UNKNOWN
+    assert lost_call(actions, waited) is None
+    decision = start(actions, waited, safe, now)
+    assert (decision.status, decision.call.attempt, decision.closed) == (RunStatus.RUNNING, 2, None)
+
+
 def test_a_run_taken_over_between_steps_goes_on():
     """What is recorded is not repeated."""
     actions = [action(1), action(2)]
