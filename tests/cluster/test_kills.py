@@ -67,7 +67,9 @@ async def test_a_call_whose_client_dies_is_sent_again_under_its_key(engine, rece
     assert attempts[0]["status"] == "unknown"
     assert attempts[0]["error"]["code"] == "client_lost"
     assert attempts[-1]["status"] == "succeeded"
-    assert [each.key for each in receiver.at(url)] == [f"{run_id}:action1"] * 2
+    assert {each.key for each in receiver.at(url)} == {f"{run_id}:action1"}
+    unknown = [each for each in attempts if each["status"] == "unknown"]
+    assert len(receiver.at(url)) - 1 <= len(unknown)  # two, if the other client had it when that one was killed
 
 
 async def test_an_unknown_outcome_waits_for_a_person_where_the_action_says_so(engine, receiver):
