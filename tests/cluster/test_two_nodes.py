@@ -69,11 +69,11 @@ def two_nodes(agreed):
             stderr=log,
             text=True,
         )
-    line = cluster.stdout.readline()
-    assert line.startswith("address "), (folder / "log").read_text()[-3000:]
-    yield line.split()[1]
-    cluster.stdin.close()
     try:
+        line = cluster.stdout.readline()
+        assert line.startswith("address "), (folder / "log").read_text()[-3000:]
+        yield line.split()[1]
+        cluster.stdin.close()
         cluster.wait(20)
     finally:
         processes.end(lambda: processes.marked(folder), within_s=2)
