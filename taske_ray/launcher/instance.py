@@ -132,6 +132,7 @@ class Instance:
         serving = False
         while not (serving and self._probe.is_ready()):
             serving = any(report.event == "serving" for report in self._beat()) or serving
+            self._mend_database()  # it may be killed while Ray is starting again
             if time.monotonic() > deadline:
                 raise Trouble(f"not ready after {READY_LIMIT_S:.0f} s: {self._probe.last_answer}")
 
@@ -155,19 +156,19 @@ class Instance:
         sick_since: float | None = None
         while True:
             self._beat()
-            if self._postgres is not None and not self._postgres.is_running:
-                self._restart_database()
+            self._mend_database()
             if not self._probe.is_due():
                 continue
             sick_since = None if self._probe.is_healthy() else sick_since or time.monotonic()
             if sick_since is not None and time.monotonic() - sick_since > SICK_LIMIT_S:
                 raise Trouble(f"/healthz has not answered for {SICK_LIMIT_S:.0f} s")
 
-    def _restart_database(self) -> None:
-        assert self._postgres is not None
-        self._progress("PostgreSQL has ended; starting it again")
-        self._postgres.stop()
-        self._postgres.start()
+    def _mend_database(self) -> None:
+        """Start the embedded PostgreSQL again if it has ended."""
+        if self._postgres is not None and not self._postgres.is_running:
+            self._progress("PostgreSQL has ended; starting it again")
+            self._postgres.stop()
+            self._postgres.start()
 
     def _start_again(self, wait_s: float) -> None:
         """The runtime as a whole: a Ray without its GCS or raylet cannot be mended."""
@@ -175,8 +176,7 @@ class Instance:
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             self._beat()
-        if self._postgres is not None and not self._postgres.is_running:
-            self._restart_database()
+        self._mend_database()
         self._spawn_runtime()
         self._serve()
         self._progress("Running again")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.campaign import render, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]
 
 
 async def test_nothing_is_lost_or_repeated_without_a_reason(capsys):
