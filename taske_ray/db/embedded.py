@@ -222,7 +222,10 @@ class EmbeddedPostgres:
     def _alive(self, pid: int) -> bool:
         if self._server is not None and self._server.pid == pid:
             return self._server.poll() is None
-        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        try:
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
     # The cluster
 

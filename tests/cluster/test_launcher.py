@@ -93,7 +93,7 @@ def test_leftovers_are_ended_by_the_next_start(service):
         service.start()
         assert service.answers()
         assert bystander.poll() is None
-        assert not runtime.is_running() or runtime.status() == psutil.STATUS_ZOMBIE
+        assert has_ended(runtime)
         assert service.stop()[0] == 0
         nothing_is_left(service)
     finally:
@@ -218,7 +218,7 @@ def survives_the_kill_of(service, name):
 
 
 def alive(service, name):
-    return any(each.name() == name and each.status() != psutil.STATUS_ZOMBIE for each in service.processes())
+    return any(not has_ended(each) and each.name() == name for each in service.processes())
 
 
 def other_user():
