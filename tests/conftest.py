@@ -5,6 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("taske", deadline=None)  # wall clock on a shared machine says nothing about an example
+settings.load_profile("taske")
 
 
 @pytest.fixture(scope="session")
