@@ -132,8 +132,10 @@ class Cron:
         return date.max - 2 * _day if following is None else following - _day
 
     def _count_of_day(self, day: date) -> int:
-        edges = (datetime.combine(at, time(fold=fold)) for at in (day, day + _day) for fold in (0, 1))
-        if len({self.zone.utcoffset(edge) for edge in edges}) > 1:
+        edges = [datetime.combine(at, time(fold=fold)) for at in (day, day + _day) for fold in (0, 1)]
+        offsets = {self.zone.utcoffset(edge) for edge in edges}
+        offsets.add((self._midnight(day) - _tick).astimezone(self.zone).utcoffset())  # a gap may end at this midnight
+        if len(offsets) > 1:
             return self._count_walking(self._midnight(day) - _tick, self._midnight(day + _day) - _tick)
         return len(self.times) if _day_on_or_after(self.days, day) == day else 0
 

@@ -210,6 +210,7 @@ def test_fixed_times_agree_with_cronsim(place, minutes, hours, days):
 
 @settings(max_examples=60, deadline=None)
 @given(places, any_minutes, any_hours, any_days, st.integers(0, 60 * 24 * 9), st.integers(0, 40))
+@example(("Pacific/Apia", datetime(2011, 12, 29, 12, tzinfo=UTC)), "10-50/20", "0", "* * *", 2760, 0)
 def test_count_and_latest_agree_with_walking(place, minutes, hours, days, length, limit):
     """`count` and `latest` are shortcuts: they say what listing every instant says."""
     zone, start = place
