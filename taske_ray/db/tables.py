@@ -83,6 +83,24 @@ class OneTimeToken(SQLModel, table=True):
     used_at: datetime | None = _time(nullable=True)
 
 
+class AuthorizationState(SQLModel, table=True):
+    """A visit to a provider that is expected back, by the SHA-256 of its state."""
+
+    __tablename__ = "authorization_states"
+    hash: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    purpose: str = Field(sa_type=Text)
+    provider: str = Field(sa_type=Text)
+    browser_hash: bytes = Field(sa_type=LargeBinary)
+    user_id: UUID | None = Field(default=None, foreign_key="users.id")
+    target: str = Field(sa_type=Text)
+    detail: dict[str, Any] = _json(default_factory=dict)
+    data_key: UUID = Field(foreign_key="data_keys.id")
+    sealed: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime | None = _time(default=True)
+    expires_at: datetime = _time()
+    used_at: datetime | None = _time(nullable=True)
+
+
 class ApiKey(SQLModel, table=True):
     """A key for programs, by its SHA-256."""
 
