@@ -118,8 +118,8 @@ async def revoke_api_key(key_id: str, caller: Caller, services: Services) -> Res
 
 @router.get("/jwks.json", response_model=wire.JwkSet, openapi_extra=needs("public"))
 async def get_public_keys(services: Services) -> Response:
-    """The public keys of access tokens."""
-    return answer(key_set(await services.public_keys.all()))
+    """The public keys of access tokens: the one that signs, and for ten minutes after a rotation the one before."""
+    return answer(key_set(await services.public_keys.read()))
 
 
 def _handed_out(request: Request, tokens: Tokens) -> Response:

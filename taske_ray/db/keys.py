@@ -1,14 +1,17 @@
 """Rows of data keys and signing keys: wrapped and sealed, useless without the master key."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, func, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.db.tables import DataKey, SigningKey
+
+_kept = timedelta(days=1)
 
 
 async def newest_data_key(tx: AsyncSession, *, owner: UUID | None, purpose: str) -> DataKey | None:
@@ -30,8 +33,25 @@ async def get_data_key(tx: AsyncSession, key_id: UUID) -> DataKey | None:
 
 async def signing_keys(tx: AsyncSession) -> Sequence[SigningKey]:
     """The keys that sign or still verify access tokens, newest first."""
-    query = select(SigningKey).where(col(SigningKey.retired_at).is_(None)).order_by(col(SigningKey.created_at).desc())
+    query = select(SigningKey).where(_verifies()).order_by(col(SigningKey.created_at).desc())
     return (await tx.exec(query)).all()
+
+
+async def signing_key(tx: AsyncSession, *, younger_than: timedelta | None = None) -> SigningKey | None:
+    """The key that signs; None if there is none, or none so young."""
+    wanted: list[ColumnElement[bool]] = [col(SigningKey.retired_at).is_(None)]
+    if younger_than is not None:
+        wanted.append(col(SigningKey.created_at) > func.clock_timestamp() - younger_than)
+    query = select(SigningKey).where(*wanted).order_by(col(SigningKey.created_at).desc()).limit(1)
+    return (await tx.exec(query)).first()
+
+
+async def retire_signing_keys(tx: AsyncSession, *, verify_for: timedelta) -> None:
+    """No key signs any more, and none verifies for longer than this; those that long do not are forgotten."""
+    end = func.clock_timestamp() + verify_for
+    longer = or_(col(SigningKey.retired_at).is_(None), col(SigningKey.retired_at) > end)
+    await tx.exec(update(SigningKey).where(longer).values(retired_at=end))
+    await tx.exec(delete(SigningKey).where(col(SigningKey.retired_at) < func.clock_timestamp() - _kept))
 
 
 async def add_signing_key(tx: AsyncSession, key: SigningKey) -> None:
@@ -42,3 +62,7 @@ async def add_signing_key(tx: AsyncSession, key: SigningKey) -> None:
 async def lock_signing_keys(tx: AsyncSession) -> None:
     """Let one process at a time decide whether a signing key must be made; freed by the end of the transaction."""
     await (await tx.connection()).execute(text("SELECT pg_advisory_xact_lock(hashtextextended('signing_keys', 0))"))
+
+
+def _verifies() -> ColumnElement[bool]:
+    return or_(col(SigningKey.retired_at).is_(None), col(SigningKey.retired_at) > func.clock_timestamp())

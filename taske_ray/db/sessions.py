@@ -158,7 +158,10 @@ async def login_failures(tx: AsyncSession, *, email: str, address: str | None) -
     return count, last, (await tx.exec(by_address)).one() if address else 0
 
 
-async def authenticate_session(database: Database, *, session_id: UUID, issued_at: float) -> dict[str, Any] | None:
-    """The user of an access token, if its session is alive, its user active and it is not older than `not_before`."""
-    rows = await database.fetch(queries.authenticate_session, {"session_id": session_id, "issued_at": issued_at})
+async def authenticate_session(
+    database: Database, *, session_id: UUID, issued_at: float, kid: str
+) -> dict[str, Any] | None:
+    """The user of an access token: its session alive, its user active, its key not retired, itself not too old."""
+    values = {"session_id": session_id, "issued_at": issued_at, "kid": kid}
+    rows = await database.fetch(queries.authenticate_session, values)
     return rows[0] if rows else None

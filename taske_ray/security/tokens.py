@@ -65,6 +65,7 @@ class AccessClaims:
 
     user_id: UUID
     session_id: UUID
+    key_id: str
     token_id: str
     issued_at: int
     expires_at: int
@@ -90,7 +91,8 @@ def verify_access_token(token: str, *, issuer: str, keys: Mapping[str, bytes], n
     if len(token) > max_token_bytes or token.count(".") != 2 or not token.isascii():  # noqa: PLR2004 - compact form
         raise Unauthenticated
     try:
-        public = _key_for(jwt.get_unverified_header(token), keys)
+        header = jwt.get_unverified_header(token)
+        public = _key_for(header, keys)
         claims = jwt.decode(
             token,
             public,
@@ -104,7 +106,7 @@ def verify_access_token(token: str, *, issuer: str, keys: Mapping[str, bytes], n
                 "verify_iss": False,
             },
         )
-        return _checked_claims(claims, issuer, now)
+        return _checked_claims(claims, header["kid"], issuer, now)
     except (jwt.PyJWTError, ValueError, TypeError):
         raise Unauthenticated from None
 
@@ -157,7 +159,7 @@ def _key_for(header: Mapping[str, Any], keys: Mapping[str, bytes]) -> Ed25519Pub
     return Ed25519PublicKey.from_public_bytes(public)
 
 
-def _checked_claims(claims: Mapping[str, Any], issuer: str, now: datetime) -> AccessClaims:
+def _checked_claims(claims: Mapping[str, Any], kid: str, issuer: str, now: datetime) -> AccessClaims:
     texts = {name: claims[name] for name in _text_claims}
     times = {name: claims[name] for name in _time_claims}
     right_types = all(type(text) is str for text in texts.values()) and all(type(t) is int for t in times.values())
@@ -166,7 +168,7 @@ def _checked_claims(claims: Mapping[str, Any], issuer: str, now: datetime) -> Ac
     moment, slack = now.timestamp(), leeway.total_seconds()
     if not times["iat"] - slack <= moment < times["exp"] + slack:
         raise Unauthenticated
-    return AccessClaims(UUID(texts["sub"]), UUID(texts["sid"]), texts["jti"], times["iat"], times["exp"])
+    return AccessClaims(UUID(texts["sub"]), UUID(texts["sid"]), kid, texts["jti"], times["iat"], times["exp"])
 
 
 def _as_jwk(public: bytes) -> dict[str, Any]:

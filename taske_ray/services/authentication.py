@@ -41,7 +41,9 @@ class Authentication:
     async def _by_token(self, token: str) -> Principal:
         keys = await self._public_keys.all(wanted=_named_key(token))
         claims = verify_access_token(token, issuer=self._issuer, keys=keys, now=self._clock.now())
-        row = await authenticate_session(self._database, session_id=claims.session_id, issued_at=claims.issued_at)
+        row = await authenticate_session(
+            self._database, session_id=claims.session_id, issued_at=claims.issued_at, kid=claims.key_id
+        )
         if row is None or row["user_id"] != claims.user_id:
             raise Unauthenticated
         return Principal.from_row(row)

@@ -7,3 +7,5 @@ WHERE s.id = %(session_id)s
   AND s.expires_at > clock_timestamp()
   AND u.status = 'active'
   AND to_timestamp(%(issued_at)s) >= date_trunc('second', u.not_before)
+  AND EXISTS (SELECT FROM signing_keys k
+              WHERE k.kid = %(kid)s AND (k.retired_at IS NULL OR k.retired_at > clock_timestamp()))
