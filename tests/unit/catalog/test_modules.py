@@ -30,6 +30,8 @@ def test_the_modules_that_come_along() -> None:
         "slack.chat.post_message",
         "slack.lookup_channels",
     }
+    assert {"system", "http", "rss", "google", "slack", "github", "gitlab", "discord", "telegram"} <= set(_modules)
+    assert {"notion", "stripe", "openai", "kakao", "kma"} <= set(_modules)
 
 
 @pytest.mark.parametrize(("capability", "case"), _cases, ids=[f"{each.id}: {case['name']}" for each, case in _cases])

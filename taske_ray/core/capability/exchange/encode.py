@@ -49,13 +49,18 @@ def _spell(name: str, value: Any, style: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, list) and style == "comma":
         yield name, ",".join(to_text(part) for part in value)
     elif isinstance(value, list):
-        for part in value:
-            yield from _spell(f"{name}[]" if style == "brackets" else name, part, style)
+        for index, part in enumerate(value):
+            yield from _spell(_element(name, index, part) if style == "brackets" else name, part, style)
     elif isinstance(value, dict) and style == "brackets":
         for key, part in value.items():
             yield from _spell(f"{name}[{key}]", part, style)
     else:
         yield name, to_text(value)
+
+
+def _element(name: str, index: int, part: Any) -> str:
+    """The name of an array's element: with its number where it has parts of its own, which `[]` would mix up."""
+    return f"{name}[{index}]" if isinstance(part, dict | list) else f"{name}[]"
 
 
 def urlencoded(pairs: Pairs) -> str:

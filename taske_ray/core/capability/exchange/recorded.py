@@ -179,8 +179,8 @@ def _poll_differences(cursor: CursorSpec, test: Mapping[str, Any], fetched: Fetc
     if emitted != test["emits"]:
         yield f"emits {_shown(emitted)}, recorded {_shown(test['emits'])}"
     if "cursor_after" in test:
-        seen = [item.cursor_value for item in fetched.items if item.cursor_value is not None]
-        after = _greatest(cursor, [value for value in [test.get("cursor"), *seen] if value is not None], test)
+        seen = [test.get("cursor"), *(item.cursor_value for item in fetched.items), *fetched.passed]
+        after = _greatest(cursor, [value for value in seen if value is not None], test)
         if after != test["cursor_after"]:
             yield f"the cursor is {_shown(after)} afterwards, recorded {_shown(test['cursor_after'])}"
 
