@@ -1,14 +1,15 @@
 """Auth schemes of a module: what a connection holds, and what is put on each request (format, section 3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from taske_ray.core.capability.document import oauth as oauth_fields
+from taske_ray.core.capability.document import oauth as blocks
 from taske_ray.core.capability.document.expression import Expression, template, value
 from taske_ray.core.capability.document.hosts import is_host_pattern
 from taske_ray.core.capability.document.literals import identifier, localised, one_of
 from taske_ray.core.capability.document.names import Names, Tree, response_names, tree_of
+from taske_ray.core.capability.document.oauth import JwtSpec, OAuthSpec, TokenSpec
 from taske_ray.core.capability.document.place import Fields, Place, Reader
 from taske_ray.core.capability.document.request import RequestSpec, request
 from taske_ray.core.capability.document.schema import object_schema, properties_of
@@ -18,6 +19,7 @@ _types: Final = "none api_key bearer basic headers oauth2_code oauth2_client_cre
 _token_types: Final = frozenset({"oauth2_code", "oauth2_client_credentials", "token_request", "jwt_bearer"})
 _secret: Final = {"type": "string", "minLength": 1, "x-secret": True}
 _client: Final = {"client_id": {"type": "string", "minLength": 1}, "client_secret": _secret}
+_no_fields: Final[dict[str, Any]] = {"type": "object", "properties": {}}
 _default_fields: Final[dict[str, dict[str, Any]]] = {
     "bearer": {"type": "object", "required": ["token"], "properties": {"token": _secret}},
     "basic": {
@@ -26,7 +28,7 @@ _default_fields: Final[dict[str, dict[str, Any]]] = {
         "properties": {"username": {"type": "string", "minLength": 1}, "password": _secret},
     },
     "oauth2_code": {"type": "object", "properties": _client},
-    "oauth2_client_credentials": {"type": "object", "required": ["client_id", "client_secret"], "properties": _client},
+    "oauth2_client_credentials": {"type": "object", "properties": _client},
 }
 app_names: Final[Tree] = {"client_id": None, "client_secret": None, "secret": None}
 
@@ -43,7 +45,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class AuthScheme:
-    """One way to connect. `details` keeps the blocks `oauth`, `token` and `jwt` as data once they are checked."""
+    """One way to connect; `oauth`, `token` and `jwt` are there for the types that get their tokens by them."""
 
     id: str
     type: str
@@ -57,7 +59,9 @@ class AuthScheme:
     test: RequestSpec | None
     label: Expression | None
     names: Tree
-    details: dict[str, Any] = field(default_factory=dict)
+    oauth: OAuthSpec | None = None
+    token: TokenSpec | None = None
+    jwt: JwtSpec | None = None
 
     @property
     def has_secret(self) -> bool:
@@ -66,8 +70,28 @@ class AuthScheme:
 
     @property
     def can_be_made(self) -> bool:
-        """Whether `POST /connections` can make one from fields alone."""
-        return self.type not in _token_types
+        """Whether a connection can be made from fields alone: nobody has to consent in a browser."""
+        return self.type not in ("none", "oauth2_code")
+
+    @property
+    def requests(self) -> tuple[RequestSpec, ...]:
+        """Every request of the scheme's own."""
+        found = [] if self.test is None else [self.test]
+        if self.token is not None:
+            found.append(self.token.request)
+        if self.oauth is not None and self.oauth.post_connect is not None:
+            found.append(self.oauth.post_connect.request)
+        return tuple(found)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether its connections get tokens, which run out and are got anew."""
+        return self.type in _token_types
+
+    @property
+    def takes_client(self) -> bool:
+        """Whether it acts as an OAuth client: its own, or the instance's."""
+        return self.type.startswith("oauth2")
 
     def split(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The fields of a new connection as (`config`, `secret`). Raises `Invalid` with pointers into `given`."""
@@ -87,7 +111,8 @@ def auth_scheme(place: Place) -> AuthScheme:
         place, "name owner client fields allowed_hosts apply test label oauth token jwt", required="id type"
     )
     kind = fields.read("type", one_of(_types, reserved="oauth1 aws_sigv4"), "none")
-    schema = {"additionalProperties": False, **_connection_fields(fields, kind)}
+    client = fields.read("client", one_of("either instance connection"), "either")
+    schema = {"additionalProperties": False, **_connection_fields(fields, kind, client)}
     secret = frozenset(name for name, part in properties_of(schema).items() if part.get("x-secret") is True)
     tree = _connection_names(kind, schema, secret, _saved(place))
     names = Names({"conn": tree})
@@ -97,7 +122,7 @@ def auth_scheme(place: Place) -> AuthScheme:
         type=kind,
         name=fields.read("name", localised, fields.read("id", identifier, "")),
         owner=fields.read("owner", one_of("connection instance"), "connection"),
-        client=fields.read("client", one_of("either instance connection"), "either"),
+        client=client,
         fields=ParamsSchema(schema),
         secret_names=secret,
         allowed_hosts=fields.read_optional("allowed_hosts", bound_hosts(names)),
@@ -105,13 +130,20 @@ def auth_scheme(place: Place) -> AuthScheme:
         test=fields.read_optional("test", request(names.plus(app=app_names).private())),
         label=fields.read_optional("label", template(names.plus(response=response_names))),
         names=tree,
-        details=_details(fields, kind, names),
+        **_blocks(fields, kind, names),
     )
 
 
-def _connection_fields(fields: Fields, kind: str) -> dict[str, Any]:
-    default = _default_fields.get(kind, {"type": "object", "properties": {}})
-    return fields.read("fields", object_schema, default) or default
+def _connection_fields(fields: Fields, kind: str, client: str) -> dict[str, Any]:
+    default = _default_fields.get(kind, _no_fields)
+    if kind.startswith("oauth2") and client == "instance":
+        default = _no_fields
+    elif kind.startswith("oauth2") and client == "connection":  # a public client has no secret, but proves its code
+        default = {**default, "required": ["client_id"] if kind == "oauth2_code" else [*_client]}
+    found: dict[str, Any] = fields.read("fields", object_schema, default) or default
+    if kind.startswith("oauth2") and client == "connection" and "client_id" not in properties_of(found):
+        fields.place.fail("missing", "with client 'connection' the fields need a client_id", "/fields")
+    return found
 
 
 def _connection_names(kind: str, schema: Mapping[str, Any], secret: frozenset[str], saved: frozenset[str]) -> Tree:
@@ -184,28 +216,15 @@ def _bound_host(place: Place, names: Names) -> Expression:
     return found
 
 
-def _details(fields: Fields, kind: str, names: Names) -> dict[str, Any]:
-    """Checks the blocks of the types whose connections are made by a conversation, and keeps them."""
+def _blocks(fields: Fields, kind: str, names: Names) -> dict[str, Any]:
+    """The blocks of the types whose connections get tokens."""
     private = names.plus(app=app_names).private()
-    details = {
-        "oauth": fields.read_optional("oauth", oauth_fields.oauth(private, kind)),
-        "token": fields.read_optional("token", _token(private)),
-        "jwt": fields.read_optional("jwt", oauth_fields.jwt(private)),
+    found = {
+        "oauth": fields.read_optional("oauth", blocks.oauth(private, kind)),
+        "token": fields.read_optional("token", blocks.token(private)),
+        "jwt": fields.read_optional("jwt", blocks.jwt(private)),
     }
     needed = {"token_request": "token", "jwt_bearer": "jwt"}.get(kind, "oauth" if kind.startswith("oauth2") else None)
     if needed is not None and needed not in fields:
         fields.place.fail("missing", f"'{needed}' is required for type {kind}", f"/{needed}")
-    return {name: part for name, part in details.items() if part is not None}
-
-
-def _token(names: Names) -> Reader[dict[str, Any]]:
-    def read(place: Place) -> dict[str, Any]:
-        fields = Fields(place, "expires_in", required="request access")
-        answer = names.public().plus(response=response_names)
-        return {
-            "request": fields.read_optional("request", request(names)),
-            "access": fields.read_optional("access", template(answer)),
-            "expires_in": fields.read_optional("expires_in", template(answer)),
-        }
-
-    return read
+    return found

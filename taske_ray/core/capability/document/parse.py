@@ -241,13 +241,14 @@ def _literal_urls(module: Module) -> Iterator[tuple[str, str]]:
     if module.base_url is not None and module.base_url.constant:
         yield "/base_url", str(module.base_url.evaluate({}))
     specs = [spec for each in module.capabilities.values() for spec in _requests(each)]
-    specs += [scheme.test for scheme in module.auth.values() if scheme.test is not None]
+    specs += [spec for scheme in module.auth.values() for spec in scheme.requests]
     for spec in specs:
-        url = literal_url(spec.target)
-        if url is not None:
-            yield f"{spec.pointer}/url", url
+        literal = literal_url(spec.target)
+        if literal is not None:
+            yield f"{spec.pointer}/url", literal
     for index, scheme in enumerate(module.auth.values()):
-        for block in ("oauth", "jwt"):
-            for name, part in (scheme.details.get(block) or {}).items():
-                if name.endswith("_url") and isinstance(part, str):
-                    yield f"/auth/{index}/{block}/{name}", part
+        for block, part in (("oauth", scheme.oauth), ("jwt", scheme.jwt)):
+            for name in ("authorize_url", "token_url", "refresh_url", "revoke_url"):
+                url = getattr(part, name, None)
+                if url:
+                    yield f"/auth/{index}/{block}/{name}", url

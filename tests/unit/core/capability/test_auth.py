@@ -176,7 +176,7 @@ def test_a_scheme_without_a_test(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["oauth2_code", "token_request", "jwt_bearer"])
 def test_schemes_made_by_a_conversation(document: dict[str, Any], kind: str) -> None:
-    """OAuth, token requests and JWTs are validated and send `access_token`; fields alone make no connection."""
+    """OAuth, token requests and JWTs are validated and send `access_token`; only a consent needs more than fields."""
     urls = {"authorize_url": "https://api.shop.example/a", "token_url": "https://api.shop.example/t"}
     document["auth"][1] = {
         "id": "token",
@@ -190,7 +190,7 @@ def test_schemes_made_by_a_conversation(document: dict[str, Any], kind: str) -> 
         "jwt": {"key": "{{ conn.secret.key }}", "claims": {"iss": "me"}},
     }
     scheme = parse_module(document).auth["token"]
-    assert not scheme.can_be_made
+    assert scheme.can_be_made == (kind != "oauth2_code")
     assert scheme.has_secret
     scope = {"conn": {"secret": {"access_token": "t"}}}
     assert scheme.apply.headers is not None
