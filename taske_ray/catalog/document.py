@@ -1,13 +1,14 @@
 """Documents as people write them: the YAML profile of the format (section 1), read into plain JSON values."""
 
+import json
 from typing import Any, Final
 
 import yaml
 
 from taske_ray.errors import Invalid
 
-_most_bytes: Final = 1024 * 1024
-_most_values: Final = 100_000
+most_bytes: Final = 1024 * 1024
+_values_per_mib: Final = 100_000
 _booleans: Final = {"true": True, "false": False}
 
 
@@ -60,10 +61,41 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def parse_yaml(text: str) -> dict[str, Any]:
+def parse_document(text: str, *, most_bytes: int = most_bytes) -> dict[str, Any]:
+    """A JSON or YAML document; JSON is read as such, which is a hundred times faster. Raises `Invalid`."""
+    if text.lstrip().startswith("{") and len(text) <= most_bytes:
+        try:
+            found = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError):
+            return parse_yaml(text, most_bytes=most_bytes)  # YAML in braces, or an error that it can name
+        if isinstance(found, dict):
+            return found
+    return parse_yaml(text, most_bytes=most_bytes)
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a key is written twice")
+    return found
+
+
+def write_yaml(document: dict[str, Any]) -> str:
+    """A document as people edit it: keys in their order, wide lines, no anchors."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        """Say everything where it stands."""
+        del data
+        return True
+
+
+def parse_yaml(text: str, *, most_bytes: int = most_bytes) -> dict[str, Any]:
     """One document as JSON values. Raises `Invalid` (with the line, where there is one) for what is none."""
-    if len(text.encode("utf-8", "surrogatepass")) > _most_bytes:
-        raise Invalid("the document is larger than 1 MiB")
+    if len(text.encode("utf-8", "surrogatepass")) > most_bytes:
+        raise Invalid(f"the document is larger than {most_bytes // 1024 // 1024} MiB")
     loader = _Loader(text)
     try:
         found = loader.get_single_data()
@@ -73,18 +105,18 @@ def parse_yaml(text: str) -> dict[str, Any]:
         loader.dispose()
     if not isinstance(found, dict):
         raise Invalid("the document must be one object")
-    _check_json(found)
+    _check_json(found, most_values=_values_per_mib * max(1, most_bytes // 1024 // 1024))
     return found
 
 
-def _check_json(found: Any) -> None:
+def _check_json(found: Any, most_values: int) -> None:
     """Refuses what JSON cannot say, and anchors that multiply into more values than anyone wrote."""
     waiting, seen = [found], 0
     while waiting:
         value = waiting.pop()
         seen += 1
-        if seen > _most_values:
-            raise Invalid(f"the document has more than {_most_values} values")
+        if seen > most_values:
+            raise Invalid(f"the document has more than {most_values} values")
         if isinstance(value, dict):
             if not all(isinstance(key, str) for key in value):
                 raise Invalid("every key must be a text: quote numbers and true or false")

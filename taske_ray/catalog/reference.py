@@ -40,7 +40,8 @@ def _index(modules: Mapping[str, Module]) -> str:
         for name, module in modules.items()
     ]
     head = "# Modules\n\n<!-- Made by `python -m taske_ray.catalog.reference`; a test compares. -->\n"
-    return "\n".join([head, "| module | what it does | capabilities |", "|---|---|---:|", *rows, ""])
+    told = "A module that is missing here is a document away: [how to add a module](../../how-to/add-a-module.md).\n"
+    return "\n".join([head, told, "| module | what it does | capabilities |", "|---|---|---:|", *rows, ""])
 
 
 def _connecting(module: Module) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`taske module …`: the catalog, and adding to it."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from taske_ray.core.capability import Module
 
 app = typer.Typer(no_args_is_help=True, help="Modules: outside services that tasks can talk to.")
+_most_description_bytes = 32 * 1024 * 1024
 File = Annotated[str, typer.Option("-f", "--file", help="A module document, YAML or JSON; - for standard input.")]
 
 _COLUMNS = [
@@ -27,7 +29,12 @@ _DETAILS = [
     ("CONNECT BY", lambda module: ", ".join(scheme.id for scheme in module.auth if scheme.available)),
     ("CAN", lambda module: ", ".join(capability.capability for capability in module.capabilities)),
 ]
-_SAVED = [(name.upper(), attribute(name)) for name in ("module", "version", "changed", "capabilities")]
+_SAVED = [
+    *((name.upper(), attribute(name)) for name in ("module", "version", "changed", "breaking")),
+    ("CAPABILITIES", lambda saved: ", ".join(f"{name}@{version}" for name, version in saved.capabilities.items())),
+    ("TASKS LEFT BEHIND", lambda saved: ", ".join(f"{use.id} ({use.capability})" for use in saved.affected_tasks)),
+]
+_CHANGED = [(name.upper(), attribute(name)) for name in ("pointer", "kind", "breaking")]
 _TESTED = [(name.upper(), attribute(name)) for name in ("capability", "test", "passed", "differences")]
 
 
@@ -46,11 +53,47 @@ def get(context: typer.Context, module: str, output: Output = Format.TABLE) -> N
 
 
 @app.command("apply")
-def apply(context: typer.Context, file: File, output: Output = Format.TABLE) -> None:
+def apply(
+    context: typer.Context,
+    file: File,
+    *,
+    draft: Annotated[bool, typer.Option("--draft", help="Take a document that has open questions (x-todo).")] = False,
+    output: Output = Format.TABLE,
+) -> None:
     """Add or change a module (admin). It is usable at once."""
     document = read_document(file)
     with service(context) as taske:
-        show_one(taske.modules.apply(document), _SAVED, output)
+        show_one(taske.modules.apply(document, draft=draft), _SAVED, output)
+
+
+@app.command("diff")
+def diff(context: typer.Context, file: File, output: Output = Format.TABLE) -> None:
+    """Show what `apply` would change, and which tasks would stay on the version they have (admin)."""
+    document = read_document(file)
+    with service(context) as taske:
+        found = taske.modules.diff(document)
+    if output is Format.TABLE:
+        show_list(found.changes, _CHANGED, output)
+    show_one(found, _SAVED, output)
+
+
+@app.command("import-openapi")
+def import_openapi(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="OpenAPI 3 or Swagger 2, JSON or YAML; - for input.")],
+    module: Annotated[str | None, typer.Option("--module", help="The module's id; else from the title.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only operations of this tag; may be repeated.")
+    ] = None,
+    auth: Annotated[str | None, typer.Option("--auth", help="Only this security scheme.")] = None,
+) -> None:
+    """Write a draft of a module document from an OpenAPI description, with a list of what is still to be said."""
+    from taske_ray.catalog.document import write_yaml
+    from taske_ray.catalog.openapi import draft_module
+
+    description = read_document(source, most_bytes=_most_description_bytes)
+    draft = draft_module(description, module=module, tags=tag or (), auth=auth)
+    sys.stdout.write(write_yaml(draft))
+    complain(f"{len(draft['capabilities'])} capabilities, {len(draft['x-todo'])} open questions under x-todo.")
 
 
 @app.command("test")

@@ -47,13 +47,13 @@ def connection_id(taske: "Taske", name: str) -> str:
     return _the_one([found.id for found in taske.connections.list() if found.name == name], "connection", name)
 
 
-def read_document(source: str) -> dict[str, Any]:
+def read_document(source: str, *, most_bytes: int = 1024 * 1024) -> dict[str, Any]:
     """A YAML or JSON document from a file, or from standard input for `-`."""
-    from taske_ray.catalog.document import parse_yaml
+    from taske_ray.catalog.document import parse_document
 
     text = read_text(source)
     try:
-        return parse_yaml(text)
+        return parse_document(text, most_bytes=most_bytes)
     except Invalid as error:
         where = "standard input" if source == "-" else source
         raise Invalid(f"{where}: {error.message}", errors=error.errors) from error

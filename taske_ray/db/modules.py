@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
 from sqlalchemy import func, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -38,6 +39,22 @@ class CapabilityHead:
     retired: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A task that uses a capability in this version; `named`: the task says the version itself, and stays on it."""
+
+    task_id: UUID
+    capability: str
+    version: int
+    named: bool
+
+
+_uses = text(
+    "SELECT t.id AS task_id, pin.key AS capability, CAST(pin.value AS int) AS version,"
+    " v.spec::text LIKE '%\"' || pin.key || '@' || pin.value || '\"%' AS named"
+    " FROM tasks t JOIN task_versions v ON v.task_id = t.id AND v.version = t.version"
+    " CROSS JOIN LATERAL jsonb_each_text(v.pins) pin WHERE pin.key = ANY(:names) ORDER BY t.id, pin.key"
+)
 _heads = text(
     "SELECT DISTINCT ON (module) module, version, hash, origin, retired_at IS NOT NULL AS retired,"
     " bool_or(origin <> 'admin') OVER (PARTITION BY module) AS shipped"
@@ -81,6 +98,13 @@ async def module_documents(
     return {(row.module, row.version): row.doc for row in rows}
 
 
+async def current_document(tx: AsyncSession, head: ModuleHead | None) -> dict[str, Any]:
+    """The document of a module's newest version; empty for none, and for one that was retired."""
+    if head is None or head.retired:
+        return {}
+    return (await module_documents(tx, [(head.module, head.version)]))[head.module, head.version]
+
+
 async def capability_versions(tx: AsyncSession, capability: str, since: int) -> Sequence[tuple[int, str, int]]:
     """The versions of a capability from `since` on, oldest first: (version, module, module version)."""
     query = (
@@ -89,6 +113,12 @@ async def capability_versions(tx: AsyncSession, capability: str, since: int) -> 
         .order_by(col(Capability.version))
     )
     return (await tx.exec(query)).all()
+
+
+async def uses_of(tx: AsyncSession, capabilities: Iterable[str]) -> list[Use]:
+    """Which tasks use these capabilities, of all users."""
+    rows = await (await tx.connection()).execute(_uses, {"names": list(capabilities)})
+    return [Use(**row) for row in rows.mappings()]
 
 
 async def lock_module(tx: AsyncSession, module: str) -> None:

@@ -64,13 +64,34 @@ class Module(ModuleSummary):
     capabilities: list[CapabilitySummary]
 
 
+class ModuleChange(Output):
+    """One place in which the document differs from the version before."""
+
+    pointer: str = Field(description="in the new document; for what was removed, in the old one")
+    kind: Literal["added", "removed", "changed"]
+    breaking: bool = Field(description="tasks that were saved before stay on the version they have")
+
+
+class AffectedTask(Output):
+    """A task that uses a capability whose next version it does not move to by itself."""
+
+    id: str
+    capability: str
+    version: int = Field(description="the version that the task was saved with")
+
+
 class SavedModule(Output):
-    """What a PUT of a module document did."""
+    """What a PUT of a module document did, or with `dry_run` would do."""
 
     module: str
     version: int
     changed: bool
     capabilities: dict[str, int] = Field(description="the version of each capability now")
+    changes: list[ModuleChange] = Field(default_factory=list, description="against the version before")
+    breaking: bool = Field(default=False, description="whether tasks could trip over it")
+    affected_tasks: list[AffectedTask] = Field(
+        default_factory=list, description="tasks of all users that stay on their version until they are saved again"
+    )
 
 
 class Invoke(Input):

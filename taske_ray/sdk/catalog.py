@@ -24,9 +24,13 @@ class Modules:
         """A module with its ways to connect and its capabilities."""
         return self._line.run(fetch(Module, get(path("api", "v1", "modules", module))))
 
-    def apply(self, document: Mapping[str, Any]) -> SavedModule:
-        """Add or change a module from its document (admin)."""
-        return self._line.run(fetch(SavedModule, saving(document)))
+    def apply(self, document: Mapping[str, Any], *, draft: bool = False) -> SavedModule:
+        """Add or change a module from its document (admin); a `draft` may have open questions (`x-todo`)."""
+        return self._line.run(fetch(SavedModule, saving(document, draft=draft)))
+
+    def diff(self, document: Mapping[str, Any]) -> SavedModule:
+        """What applying this document would change, and which tasks would stay behind (admin); saves nothing."""
+        return self._line.run(fetch(SavedModule, saving(document, draft=True, dry_run=True)))
 
     def delete(self, module: str) -> None:
         """Take a module away (admin)."""
@@ -47,9 +51,13 @@ class AsyncModules:
         """A module with its ways to connect and its capabilities."""
         return await self._line.run(fetch(Module, get(path("api", "v1", "modules", module))))
 
-    async def apply(self, document: Mapping[str, Any]) -> SavedModule:
-        """Add or change a module from its document (admin)."""
-        return await self._line.run(fetch(SavedModule, saving(document)))
+    async def apply(self, document: Mapping[str, Any], *, draft: bool = False) -> SavedModule:
+        """Add or change a module from its document (admin); a `draft` may have open questions (`x-todo`)."""
+        return await self._line.run(fetch(SavedModule, saving(document, draft=draft)))
+
+    async def diff(self, document: Mapping[str, Any]) -> SavedModule:
+        """What applying this document would change, and which tasks would stay behind (admin); saves nothing."""
+        return await self._line.run(fetch(SavedModule, saving(document, draft=True, dry_run=True)))
 
     async def delete(self, module: str) -> None:
         """Take a module away (admin)."""
@@ -100,9 +108,11 @@ class AsyncCapabilities:
         return await self._line.run(invoke(capability, params, connection))
 
 
-def saving(document: Mapping[str, Any]) -> Request:
-    """Save a module under the name in its document."""
-    return Request("PUT", path("api", "v1", "admin", "modules", str(document.get("module", "-"))), body=dict(document))
+def saving(document: Mapping[str, Any], *, draft: bool = False, dry_run: bool = False) -> Request:
+    """Save a module under the name in its document, or ask what that would change."""
+    where = path("api", "v1", "admin", "modules", str(document.get("module", "-")))
+    chosen = {name: "true" for name, wanted in (("draft", draft), ("dry_run", dry_run)) if wanted}
+    return Request("PUT", where, query=chosen, body=dict(document))
 
 
 def listing(kind: str | None, module: str | None, words: str | None) -> Request:

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from taske_ray.core.capability import Capability, Module, parse_module
+from taske_ray.core.capability.compatibility import breaking
 from taske_ray.db import modules
 from taske_ray.db.database import Database
 from taske_ray.db.modules import CapabilityHead, ModuleHead
 from taske_ray.errors import NotFound, Unavailable
-from taske_ray.services.compatibility import breaking
 
 _fresh_s = 1.0
 _kept_modules = 500

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from taske_ray.core.capability import canonical_hash, parse_module
+from taske_ray.core.capability.changes import Change, broken_capabilities, changes
+from taske_ray.core.ids import format_id
 from taske_ray.db import modules as rows
 from taske_ray.db.database import Database
-from taske_ray.db.modules import CapabilityHead, ModuleHead, Origin
+from taske_ray.db.modules import CapabilityHead, ModuleHead, Origin, Use
 from taske_ray.db.tables import Capability as CapabilityRow
 from taske_ray.db.tables import Module as ModuleRow
 from taske_ray.errors import Invalid, NotFound, VersionConflict
@@ -21,12 +23,19 @@ _shared = ("base_url", "allowed_hosts", "auth", "defaults", "errors", "rate_limi
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What saving a document did."""
+    """What saving a document did, or would do. `affected` are the tasks that stay on the version they have."""
 
     module: str
     version: int
     changed: bool
     capabilities: dict[str, int]
+    changes: Sequence[Change] = ()
+    affected: Sequence[Use] = ()
+
+    @property
+    def breaking(self) -> bool:
+        """Whether a task could trip over it, whether or not there is one."""
+        return any(change.breaking for change in self.changes)
 
 
 class Modules:
@@ -69,12 +78,17 @@ class Modules:
             raise NotFound
         return capability_view(catalog, name, locale)
 
-    async def put(self, module: str, document: dict[str, Any]) -> Saved:
-        """Save an admin's document as the newest version. Raises Invalid with every broken rule, VersionConflict."""
+    async def put(self, module: str, document: dict[str, Any], *, draft: bool = False, dry_run: bool = False) -> Saved:
+        """Save an admin's document as the newest version, or with `dry_run` only tell what that would change.
+
+        A document with open questions (`x-todo`) is taken as a `draft` alone. Raises Invalid with every broken rule,
+        VersionConflict.
+        """
         parse_module(document)
         if document["module"] != module:
             raise Invalid.at("/module", "bad_id", f"The document's module must be {module!r}, as in the address")
-        saved = await self._save(document, "admin")
+        _check_draft(document, draft=draft)
+        saved = await self._save(document, "admin", dry_run=dry_run)
         self._cache.forget()
         return saved
 
@@ -97,7 +111,7 @@ class Modules:
         self._cache.forget()
         return [one for one in saved if one.changed]
 
-    async def _save(self, document: dict[str, Any], origin: Origin) -> Saved:
+    async def _save(self, document: dict[str, Any], origin: Origin, *, dry_run: bool = False) -> Saved:
         name = document["module"]
         digest = canonical_hash({key: value for key, value in document.items() if key != "version"})
         async with self._database.transaction() as tx:
@@ -112,12 +126,59 @@ class Modules:
                 module=name, version=head.version + 1 if head else 1, hash=digest, doc=document, origin=origin
             )
             changed = list(_changed(document, row.version, known))
-            await rows.add_module(tx, row, changed)
+            before = await rows.current_document(tx, head)
+            broken = [one for one in broken_capabilities(before, document) if one in known and not known[one].retired]
+            uses = await rows.uses_of(tx, broken) if origin == "admin" else []
             gone = known.keys() - {doc["capability"] for doc in document["capabilities"]}
-            await rows.retire_capabilities(tx, gone)
+            if not dry_run:
+                await rows.add_module(tx, row, changed)
+                await rows.retire_capabilities(tx, gone)
         kept = [found for found in known.values() if not found.retired and found.capability not in gone]
         versions = _versions(kept) | {new.capability: new.version for new in changed}
-        return Saved(name, row.version, changed=True, capabilities=versions)
+        return Saved(
+            name,
+            row.version,
+            changed=True,
+            capabilities=versions,
+            changes=changes(before, document) if before else (),
+            affected=await self._affected(uses, known),
+        )
+
+    async def _affected(self, uses: Iterable[Use], known: dict[str, CapabilityHead]) -> Sequence[Use]:
+        """The tasks that follow the current version and will not follow the next one."""
+        return [
+            use
+            for use in uses
+            if not use.named and await self._cache.for_run(use.capability, use.version) == known[use.capability].version
+        ]
+
+
+def saved_view(saved: Saved) -> dict[str, Any]:
+    """What saving did, in the words of the contract."""
+    return {
+        "module": saved.module,
+        "version": saved.version,
+        "changed": saved.changed,
+        "capabilities": saved.capabilities,
+        "changes": [{"pointer": one.pointer, "kind": one.kind, "breaking": one.breaking} for one in saved.changes],
+        "breaking": saved.breaking,
+        "affected_tasks": [
+            {"id": format_id("task", use.task_id), "capability": use.capability, "version": use.version}
+            for use in saved.affected
+        ],
+    }
+
+
+def _check_draft(document: dict[str, Any], *, draft: bool) -> None:
+    """A document with open questions loads as a draft, and then offers no trigger (format, section 8)."""
+    if not document.get("x-todo"):
+        return
+    if not draft:
+        raise Invalid.at("/x-todo", "open_todo", "The document has open questions; answer them, or load it as a draft")
+    for index, capability in enumerate(document["capabilities"]):
+        if capability["kind"] == "trigger":
+            pointer = f"/capabilities/{index}/kind"
+            raise Invalid.at(pointer, "draft_trigger", "A document with open questions offers no trigger")
 
 
 def _check_version(document: dict[str, Any], head: ModuleHead | None) -> None:

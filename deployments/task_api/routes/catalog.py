@@ -12,6 +12,7 @@ from deployments.shared.paging import Page
 from deployments.task_api.parts import Locale, Services
 from taske_ray.schemas import catalog as wire
 from taske_ray.schemas.wire import Page as WirePage
+from taske_ray.services.modules import saved_view
 
 router = new_router()
 _document = Body(
@@ -77,17 +78,16 @@ async def invoke(capability: str, body: wire.Invoke, caller: Caller, services: S
     openapi_extra=needs("admin"),
     responses={409: {"description": "the stated version is neither the current nor the next one"}},
 )
-async def put_module(module: str, document: Annotated[dict[str, Any], _document], services: Services) -> Response:
+async def put_module(
+    module: str,
+    document: Annotated[dict[str, Any], _document],
+    services: Services,
+    draft: Annotated[bool, Query(description="take a document that has open questions (`x-todo`)")] = False,  # noqa: FBT002 - a query
+    dry_run: Annotated[bool, Query(description="save nothing, only tell what it would change")] = False,  # noqa: FBT002 - a query
+) -> Response:
     """Save a module document as its newest version; every process uses it within two seconds."""
-    saved = await services.modules.put(module, document)
-    return answer(
-        {
-            "module": saved.module,
-            "version": saved.version,
-            "changed": saved.changed,
-            "capabilities": saved.capabilities,
-        }
-    )
+    saved = await services.modules.put(module, document, draft=draft, dry_run=dry_run)
+    return answer(saved_view(saved))
 
 
 @router.delete("/admin/modules/{module}", status_code=204, response_class=Response, openapi_extra=needs("admin"))

@@ -69,7 +69,8 @@ async def test_an_admin_adds_a_module_that_nobody_coded_for(api, admin, person, 
     assert (await api.put("/admin/modules/acme", json=ACME, headers=person["headers"])).status_code == 403
     first = await api.put("/admin/modules/acme", json=ACME, headers=admin["headers"])
     assert first.status_code == 200, first.json()
-    assert first.json() == {"module": "acme", "version": 1, "changed": True, "capabilities": {"acme.thing.create": 1}}
+    made = {"module": "acme", "version": 1, "changed": True, "capabilities": {"acme.thing.create": 1}}
+    assert first.json() == made | {"changes": [], "breaking": False, "affected_tasks": []}
     again = await api.put("/admin/modules/acme", json=ACME, headers=admin["headers"])
     assert again.json() | {"changed": True} == first.json()
     assert again.json()["changed"] is False
@@ -102,6 +103,72 @@ async def test_an_admin_adds_a_module_that_nobody_coded_for(api, admin, person, 
     refused = await api.post("/tasks", json=task, headers=person["headers"])
     assert refused.json()["errors"][0]["code"] == "unknown_capability"
     assert (await CapabilityCache(database).pinned("acme.thing.create", 1)).id == "acme.thing.create"
+
+
+def renamed(document, module, **params):
+    """The Acme module under another name, its action with other parameters."""
+    action = document["capabilities"][0]
+    properties = action["params"]["properties"] | params.pop("properties", {})
+    action = action | {"params": action["params"] | params | {"properties": properties}}
+    return document | {"module": module, "capabilities": [action | {"capability": f"{module}.thing.create"}]}
+
+
+async def test_a_change_names_the_tasks_that_it_would_break(api, admin, person):
+    """A dry run changes nothing; tasks follow what is compatible, and those that a change would break are named."""
+    headers = admin["headers"]
+    await api.put("/admin/modules/life", json=renamed(ACME, "life"), headers=headers)
+    made = await api.post(
+        "/connections",
+        json={"module": "life", "auth": "token", "name": "Life", "fields": {"token": "t" * 20}},
+        headers=person["headers"],
+    )
+    action = {"capability": "life.thing.create", "connection": made.json()["id"], "params": {"title": "x"}}
+    task = {"name": "Follows", "trigger": {"capability": "system.manual"}, "actions": [action]}
+    follows = (await api.post("/tasks", json=task, headers=person["headers"])).json()["id"]
+    named = task | {"name": "Stays", "actions": [action | {"capability": "life.thing.create@1"}]}
+    assert (await api.post("/tasks", json=named, headers=person["headers"])).status_code == 201
+    wider = renamed(ACME, "life", properties={"colour": {"type": "string"}})
+    compatible = (await api.put("/admin/modules/life", json=wider, headers=headers)).json()
+    assert (compatible["version"], compatible["breaking"], compatible["affected_tasks"]) == (2, False, [])
+    assert compatible["changes"] == [
+        {"pointer": "/capabilities/0/params/properties/colour", "kind": "added", "breaking": False}
+    ]
+    broken = renamed(wider, "life", required=["title", "colour"])
+    left = [{"id": follows, "capability": "life.thing.create", "version": 1}]
+    told = (await api.put("/admin/modules/life", json=broken, params={"dry_run": "true"}, headers=headers)).json()
+    assert (told["version"], told["breaking"], told["affected_tasks"]) == (3, True, left)
+    assert (await api.get("/modules/life", headers=headers)).json()["version"] == 2
+    saved = (await api.put("/admin/modules/life", json=broken, headers=headers)).json()
+    assert (saved["version"], saved["affected_tasks"]) == (3, left)
+    again = renamed(broken, "life", required=["title", "colour", "shape"], properties={"shape": {"type": "string"}})
+    assert (await api.put("/admin/modules/life", json=again, headers=headers)).json()["affected_tasks"] == []
+
+
+async def test_open_questions_need_a_draft(api, admin):
+    """A document with `x-todo` is refused unless it is called a draft, and then it may have no trigger."""
+    todo = [{"pointer": "/errors", "question": "Which answers are a rate limit?"}]
+    document = renamed(ACME, "drafty") | {"x-todo": todo}
+    refused = await api.put("/admin/modules/drafty", json=document, headers=admin["headers"])
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "open_todo")
+    taken = await api.put("/admin/modules/drafty?draft=true", json=document, headers=admin["headers"])
+    assert taken.status_code == 200
+    poll = {
+        "capability": "drafty.new",
+        "kind": "trigger",
+        "name": "New",
+        "request": {"path": "/things"},
+        "response": {"items": "{{ response.body }}"},
+        "poll": {"key": "{{ item.id }}"},
+    }
+    document["capabilities"].append(poll)
+    refused = await api.put("/admin/modules/drafty?draft=true", json=document, headers=admin["headers"])
+    assert refused.json()["errors"] == [
+        {
+            "pointer": "/capabilities/1/kind",
+            "code": "draft_trigger",
+            "message": "A document with open questions offers no trigger",
+        }
+    ]
 
 
 async def test_bad_documents_and_versions_are_refused(api, admin):

@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from taske_ray.catalog.document import parse_yaml
 from tests.unit.sdk.service import NOW, ok, page, problem
 
 SCHEME = {"id": "bot_token", "type": "bearer", "fields": {"type": "object", "required": ["token"]}}
@@ -34,6 +35,31 @@ def test_a_module_is_applied_from_a_file(taske, tmp_path):
     file.write_text("module: acme\nname: Acme\ncapabilities: []\n")
     assert taske("module", "apply", "-f", str(file), answers=[ok(SAVED)]) == 0
     assert taske.service.asked == ["PUT /api/v1/admin/modules/acme"]
+
+
+def test_a_change_is_shown_before_it_is_made(taske, tmp_path):
+    """`diff` asks with a dry run and shows each change and the tasks that would stay behind."""
+    file = tmp_path / "acme.yaml"
+    file.write_text("module: acme\nname: Acme\ncapabilities: []\n")
+    change = {"pointer": "/capabilities/0", "kind": "removed", "breaking": True}
+    left = {"id": "task_1", "capability": "acme.ping", "version": 1}
+    told = SAVED | {"changes": [change], "breaking": True, "affected_tasks": [left]}
+    assert taske("module", "diff", "-f", str(file), answers=[ok(told)]) == 0
+    assert taske.service.asked == ["PUT /api/v1/admin/modules/acme?draft=true&dry_run=true"]
+    assert "/capabilities/0" in taske.out
+    assert "task_1 (acme.ping)" in taske.out
+
+
+def test_a_draft_is_written_from_a_description(taske, tmp_path):
+    """`import-openapi` writes YAML that can be applied, and counts what is still to be said."""
+    file = tmp_path / "api.json"
+    file.write_text(json.dumps({"openapi": "3.1.0", "info": {"title": "Acme"}, "paths": {"/ping": {"get": {}}}}))
+    assert taske("module", "import-openapi", str(file)) == 0
+    assert parse_yaml(taske.out)["capabilities"][0]["capability"] == "acme.get_ping"
+    assert "1 capabilities" in taske.err
+    file.write_text("paths: {}\n")
+    assert taske("module", "import-openapi", str(file)) == 1
+    assert "not an OpenAPI description" in taske.err
 
 
 def test_recorded_tests_of_the_catalog_pass(taske):

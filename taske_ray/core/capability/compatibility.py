@@ -1,12 +1,13 @@
 """Whether tasks may move on to a capability's next version by themselves (capability-format, section 8). Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 _identity = ("kind", "execution", "executor")
 _shape = (("poll", "key"), ("poll", "version_key"), ("poll", "cursor", "type"), ("webhook", "dedupe_key"))
 
 
-def breaking(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def breaking(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Pointers of what a task saved against `old` could trip over in `new`; empty: it may use `new` at once."""
     found = [f"/{name}" for name in _identity if old.get(name) != new.get(name)]
     found += ["/" + "/".join(path) for path in _shape if _at(old, path) != _at(new, path)]

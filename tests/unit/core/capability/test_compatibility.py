@@ -2,7 +2,7 @@
 
 import pytest
 
-from taske_ray.services.compatibility import breaking
+from taske_ray.core.capability.compatibility import breaking
 
 OLD = {
     "kind": "action",
