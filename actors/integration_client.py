@@ -8,11 +8,8 @@ also sends the mails of the outbox.
 import asyncio
 import logging
 from collections.abc import Sequence
-from socket import AF_INET, AF_INET6
 from typing import Any
 from uuid import UUID
-
-import psutil
 
 from actors import cluster
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
@@ -26,16 +23,14 @@ from taske_ray.core.retry import never_began
 from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
 from taske_ray.integrations.client import IntegrationClient as Client
-from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.mail import Mail, send_mail
+from taske_ray.integrations.own import open_guard
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
-from taske_ray.settings import Settings
 
 _mail_s = 1.0
 _mails_at_once = 20
 _drain_s = 15.0
-_internet = (AF_INET, AF_INET6)
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +51,7 @@ class IntegrationClient:
         self._client = Client(
             capabilities=CatalogOfCalls(process.capabilities),
             connections=ConnectionResolver(process.database, open_keyring(settings, ["credentials"])),
-            transport=Transport(guard=_guard(settings)),
+            transport=Transport(guard=open_guard(settings)),
             clock=process.clock,
             database_time=process.lease.now_s,
         )
@@ -161,8 +156,3 @@ class IntegrationClient:
 
     async def _lost(self) -> None:
         """Declared dead: calls in flight end by themselves, and new ones carry leases of their own."""
-
-
-def _guard(settings: Settings) -> EgressGuard:
-    own = [each.address for found in psutil.net_if_addrs().values() for each in found if each.family in _internet]
-    return EgressGuard(settings.egress_allow, own_ports=[settings.port], own_addresses=own)

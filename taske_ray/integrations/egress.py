@@ -4,9 +4,10 @@ The decision that counts is made twice in `transport.py`: on every answer of a n
 address a socket is made for. What is refused for its place looks the same whatever is there.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Protocol
 
 from taske_ray.errors import StartRefused, TaskeError
 from taske_ray.integrations.urls import BadUrl, WebUrl, canonical_host, literal_address, parse_url
@@ -48,9 +49,24 @@ _private_suffixes = frozenset(
 
 
 class EgressDenied(TaskeError):
-    """This address cannot be called from here; the operator can allow it with TASKE_EGRESS_ALLOW."""
+    """This address is unknown or not public; the operator can allow it with TASKE_EGRESS_ALLOW.
+
+    One text for all that is refused for its place: it must not tell which of the two it was (10.9).
+    """
 
     code = "egress_denied"
+
+
+class Own(Protocol):
+    """What belongs to this machine and this instance (`own.py`)."""
+
+    def has_address(self, address: Address) -> bool:
+        """Whether it is one of this machine's: as private as loopback, however public it looks."""
+        ...
+
+    def has_port(self, address: Address, port: int) -> bool:
+        """Whether one of our own servers is there (API, PostgreSQL, Ray, HAProxy)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +78,11 @@ class _AllowedNetwork:
 class EgressGuard:
     """The policy of one instance, from the entries of `TASKE_EGRESS_ALLOW`.
 
-    `own_ports` are ours (API, PostgreSQL, Ray, HAProxy): an entry without a port never opens them.
-    `own_addresses` are this machine's. Raises StartRefused for an entry that makes no sense.
+    An entry without a port never opens a port of our own. Raises StartRefused for an entry that makes no sense.
     """
 
-    def __init__(
-        self, allow: Sequence[str] = (), *, own_ports: Container[int] = (), own_addresses: Iterable[str] = ()
-    ) -> None:
-        self._own_ports = own_ports
-        self._own_addresses = frozenset(ip_address(text.partition("%")[0]) for text in own_addresses)
+    def __init__(self, allow: Sequence[str] = (), *, own: Own | None = None) -> None:
+        self._own = own
         self._names: set[tuple[str, int]] = set()
         self._networks: list[_AllowedNetwork] = []
         for entry in allow:
@@ -103,8 +115,12 @@ class EgressGuard:
             return
         if any(self._opens(entry, ip, port) for entry in self._networks):
             return
-        if port in _closed_ports or is_denied_address(ip) or ip in self._own_addresses:
+        if port in _closed_ports or is_denied_address(ip) or (self._own is not None and self._own.has_address(ip)):
             raise EgressDenied
+
+    def looks_up_as_written(self, host: str, port: int) -> bool:
+        """Whether a name may be one of the operator's own network: found in a hosts file or by a search domain."""
+        return (host, port) in self._names or bool(self._networks)
 
     def allows_plain_http(self, host: str, port: int) -> bool:
         """Whether the operator covers this host and port, so that a credential may go there without TLS."""
@@ -116,9 +132,11 @@ class EgressGuard:
     def _opens(self, entry: _AllowedNetwork, address: Address, port: int) -> bool:
         if address.version != entry.network.version or address not in entry.network:
             return False
+        if port in _closed_ports:
+            return False
         if entry.port is not None:
-            return entry.port == port and port not in _closed_ports
-        return port not in self._own_ports and port not in _closed_ports
+            return entry.port == port
+        return self._own is None or not self._own.has_port(address, port)
 
     def _read_entry(self, entry: str) -> None:
         place, port = _split_port(entry)

@@ -32,7 +32,10 @@ def checked_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
             raise HeaderRefused(f"The value of the header {name!r} contains a line break or a control character.")
         outgoing[lower] = value.strip()
     outgoing["accept-encoding"] = "gzip"  # the only coding we decode
-    return [(name.encode(), value.encode()) for name, value in outgoing.items()]
+    try:
+        return [(name.encode(), value.encode()) for name, value in outgoing.items()]
+    except UnicodeEncodeError:
+        raise HeaderRefused("The value of a header contains half of a character.") from None
 
 
 def headers_elsewhere(headers: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ says honestly whether a request may have left: `NotSent`, `MaybeSent`, `Refused`
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,9 @@ from typing import Any
 
 import aiohttp
 import httpx
-import psutil
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import LineTooLong
 from httpx_aiohttp import AiohttpTransport
 
 from taske_ray.core.http import HttpRequest, HttpResponse
@@ -27,9 +28,9 @@ from taske_ray.integrations.body import BodyRefused, read_body
 from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_private_name
 from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
 from taske_ray.integrations.headers import HeaderRefused, checked_headers
-from taske_ray.integrations.hosts import is_bound_to
+from taske_ray.integrations.hosts import HostNotAllowed, check_binding
 from taske_ray.integrations.redirects import redirected
-from taske_ray.integrations.urls import BadUrl, WebUrl, default_ports
+from taske_ray.integrations.urls import BadUrl, WebUrl
 
 connect_timeout_s = 5.0
 max_timeout_s = 300.0
@@ -53,6 +54,7 @@ class _Exchange:
     may_send: Callable[[], bool]
     may_have_left: bool = False
     denied: bool = False
+    connect_by: float | None = None
 
 
 _exchange: ContextVar[_Exchange] = ContextVar("exchange")
@@ -132,8 +134,8 @@ class _Journey:
     def _checked(self, request: HttpRequest) -> WebUrl:
         try:
             url = self._guard.check_url(request.url)
-            _check_binding(self._guard, request, url)
-        except (EgressDenied, BadUrl, _HostNotAllowed) as error:
+            check_binding(self._guard, request, url)
+        except (EgressDenied, BadUrl, HostNotAllowed) as error:
             raise self._refusal(error.code, error.message) from None
         return url
 
@@ -143,7 +145,7 @@ class _Journey:
         outgoing = self._outgoing(request, url)
         try:
             return await self._exchanged(outgoing, request, url)
-        except EgressDenied as error:
+        except (EgressDenied, BadUrl) as error:
             raise self._refusal(error.code, error.message) from None
         except _NotAnyMore as error:
             raise self._refusal(error.code, error.message, ErrorClass.TRANSIENT) from None
@@ -154,14 +156,14 @@ class _Journey:
 
     def _outgoing(self, request: HttpRequest, url: WebUrl) -> httpx.Request:
         body = request.body or b""
-        if len(body) + len(request.url) > max_request_bytes:
+        if len(body) + len(request.url) + sum(map(len, request.headers.values())) > max_request_bytes:
             raise self._refusal("request_too_large", f"The request is larger than {max_request_bytes} bytes.")
         try:
             headers = checked_headers(request.headers)
         except HeaderRefused as error:
             raise self._refusal(error.code, error.message) from None
         try:
-            return httpx.Request(request.method, url.text, headers=headers, content=body)
+            return httpx.Request(request.method, url.text, headers=headers, content=body, extensions={_checked: url})
         except httpx.InvalidURL:
             raise self._refusal(BadUrl.code, BadUrl().message) from None
 
@@ -179,9 +181,10 @@ class _Journey:
         return HttpResponse(status=response.status_code, headers=headers, body=body, url=url.text)
 
     def _broken(self, exchange: _Exchange, error: Exception) -> TaskeError:
-        if exchange.denied or (isinstance(error, aiohttp.ClientConnectorDNSError) and is_private_name(exchange.host)):
-            # A private name that nobody knows must look like one that leads to a denied address.
+        if exchange.denied:
             return self._refusal(EgressDenied.code, EgressDenied().message)
+        if exchange.may_have_left and isinstance(error.__cause__, LineTooLong):
+            return Refused("headers_too_large", "The service answered. Its headers are larger than 64 KiB.")
         if exchange.may_have_left:
             return MaybeSent("The connection broke before the service answered completely.")
         code, message = _connect_failure(error)
@@ -235,7 +238,7 @@ class GuardedTransport(AiohttpTransport):
             self.client = self.get_client()
         response = await self.client.request(
             request.method,
-            _wire_url(request.url),
+            _wire_url(request.extensions[_checked]),
             headers={name.decode(): value.decode() for name, value in request.headers.raw if name.lower() not in _ours},
             data=await request.aread() or None,
             allow_redirects=False,
@@ -253,6 +256,8 @@ class GuardedTransport(AiohttpTransport):
             if exchange is not None:
                 exchange.denied = True
             raise
+        if exchange is not None:
+            _keep_to_connect_timeout(exchange)
         return socket.socket(family, kind, protocol)
 
 
@@ -271,7 +276,10 @@ class _Body(httpx.AsyncByteStream):
 
 
 class _CheckingResolver(AbstractResolver):
-    """Looks a name up once and returns its addresses only if every one of them may be connected to."""
+    """Looks a name up once and returns its addresses only if every one of them may be connected to.
+
+    A name that does not exist is refused like one that leads inside, so that nobody can ask which inner names exist.
+    """
 
     def __init__(self, guard: EgressGuard, lookup: Lookup) -> None:
         self._guard = guard
@@ -297,13 +305,19 @@ class _CheckingResolver(AbstractResolver):
         ]
 
     async def _looked_up(self, host: str, port: int) -> list[str]:
+        # The dot keeps the machine's search domains out: `example.com` is never `example.com.corp.example`.
+        name = host if self._guard.looks_up_as_written(host, port) else f"{host}."
         try:
             async with asyncio.timeout(connect_timeout_s):
-                addresses = await self._lookup(host, port)
+                addresses = await self._lookup(name, port)
         except (TimeoutError, UnicodeError) as error:
             raise OSError(socket.EAI_AGAIN, "no answer") from error
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN and not is_private_name(host):
+                raise
+            raise EgressDenied from None
         if not addresses:
-            raise OSError(socket.EAI_NONAME, "no address")
+            raise EgressDenied
         return addresses
 
     async def close(self) -> None:
@@ -322,23 +336,13 @@ class _SystemLookup:
         return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
-def own_addresses() -> list[str]:
-    """Every address of this machine's interfaces."""
-    families = (socket.AF_INET, socket.AF_INET6)
-    return [entry.address for card in psutil.net_if_addrs().values() for entry in card if entry.family in families]
-
-
-class _HostNotAllowed(TaskeError):
-    """The URL is outside the hosts that this module or connection is bound to, or not https."""
-
-    code = "host_not_allowed"
-
-
 class _NotAnyMore(TaskeError):
     """The run may have been taken over; nothing was sent."""
 
     code = "lease_over"
 
+
+_checked = "taske.url"  # where a request carries the URL that was checked, which is the one that is sent
 
 # aiohttp writes these from the URL and the body.
 _ours = frozenset({b"host", b"content-length"})
@@ -356,18 +360,19 @@ async def _mark_left(_session: aiohttp.ClientSession, _context: SimpleNamespace,
     exchange.may_have_left = True
 
 
-def _check_binding(guard: EgressGuard, request: HttpRequest, url: WebUrl) -> None:
-    if not is_bound_to(request.allowed_hosts, *url.origin):
-        raise _HostNotAllowed
-    unbound = not request.credentialed and "*" in request.allowed_hosts
-    if url.scheme != "https" and not unbound and not guard.allows_plain_http(url.host, url.port):
-        raise _HostNotAllowed
+def _keep_to_connect_timeout(exchange: _Exchange) -> None:
+    """The library allows its timeout to each address again; a name with many dead ones gets it once."""
+    now = asyncio.get_running_loop().time()
+    if exchange.connect_by is None:
+        exchange.connect_by = now + connect_timeout_s
+    elif now > exchange.connect_by:
+        raise OSError(errno.ETIMEDOUT, "no address answered in time")
 
 
-def _wire_url(url: httpx.URL) -> yarl.URL:
-    """The URL for aiohttp, byte for byte; another reading of host or port would be a hole."""
-    wire = yarl.URL(str(url), encoded=True)
-    if wire.raw_host != url.raw_host.decode() or wire.port != (url.port or default_ports[url.scheme]):
+def _wire_url(url: WebUrl) -> yarl.URL:
+    """The checked URL for aiohttp, byte for byte; another reading of host or port would be a hole."""
+    wire = yarl.URL(url.text, encoded=True)
+    if wire.raw_host != url.host or wire.port != url.port or wire.scheme != url.scheme:
         raise BadUrl
     return wire
 
@@ -375,7 +380,10 @@ def _wire_url(url: httpx.URL) -> yarl.URL:
 def _readable_headers(headers: httpx.Headers) -> dict[str, str]:
     if sum(len(name) + len(value) + 4 for name, value in headers.raw) > max_header_bytes:
         raise BodyRefused("headers_too_large", "Its headers are larger than 64 KiB.")
-    return {name.lower(): value for name, value in headers.items()}
+    readable = {name.lower(): value for name, value in headers.items()}
+    if readable.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        raise BodyRefused("unsupported_encoding", "Its transfer coding is not plain chunks.")
+    return readable
 
 
 def _connect_failure(error: Exception) -> tuple[str, str]:

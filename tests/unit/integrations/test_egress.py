@@ -1,6 +1,6 @@
 """The address table, the URL rules and the operator's exceptions."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -27,6 +27,22 @@ DENIED_V4 = [
     "224.0.0.0/4",
     "240.0.0.0/4",
 ]
+
+
+class Own:
+    """A machine with these addresses, and an instance on these ports."""
+
+    def __init__(self, addresses=(), ports=()):
+        self._addresses = {ip_address(each) for each in addresses}
+        self._ports = set(ports)
+
+    def has_address(self, address):
+        """As told."""
+        return address in self._addresses
+
+    def has_port(self, _address, port):
+        """As told, everywhere."""
+        return port in self._ports
 
 
 def allowed(guard, url):
@@ -180,20 +196,20 @@ def test_host_and_port_open_exactly_that():
 
 def test_networks_open_addresses_but_not_our_ports():
     """A CIDR opens its addresses; our own ports need to be named."""
-    guard = EgressGuard(["127.0.0.0/8", "10.1.0.0/16:8443", "::1/128"], own_ports={8000, 6380})
+    guard = EgressGuard(["127.0.0.0/8", "10.1.0.0/16:8443", "::1/128"], own=Own(ports={8000, 6380}))
     assert allowed(guard, "http://127.0.0.1:7777/")
     assert allowed(guard, "http://[::1]:7777/")
     assert not allowed(guard, "http://127.0.0.1:8000/")
     assert not allowed(guard, "http://127.0.0.1:5432/")
     assert allowed(guard, "http://10.1.2.3:8443/")
     assert not allowed(guard, "http://10.1.2.3:8444/")
-    assert allowed(EgressGuard(["127.0.0.0/8:8000"], own_ports={8000}), "http://127.0.0.1:8000/")
+    assert allowed(EgressGuard(["127.0.0.0/8:8000"], own=Own(ports={8000})), "http://127.0.0.1:8000/")
     assert allowed(EgressGuard(["127.0.0.1:5432"]), "http://127.0.0.1:5432/")
 
 
 def test_own_addresses_are_denied():
     """A public address of this machine is as private as loopback."""
-    guard = EgressGuard(own_addresses=["8.8.4.4", "fe80::1%eth0"])
+    guard = EgressGuard(own=Own(addresses={"8.8.4.4"}))
     assert not allowed(guard, "http://8.8.4.4/")
     assert allowed(guard, "http://8.8.8.8/")
 
