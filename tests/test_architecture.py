@@ -66,7 +66,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
 
 # Unit -> the only outside libraries that it may import at all.
 ONLY: dict[str, set[str]] = {
-    "core": {"pydantic", "croniter", "liquid", "re2", "jsonschema_rs"},
+    "core": {"pydantic", "croniter", "liquid", "re2", "jsonschema_rs", "idna"},
     "catalog": {"pydantic", "yaml"},
     "schemas": {"pydantic"},
     "sdk": {"httpx", "pydantic", "platformdirs"},

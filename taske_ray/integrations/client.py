@@ -17,6 +17,7 @@ from taske_ray.core.capability import CallContext, Capability, connection_test, 
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
 from taske_ray.core.times import format_time
+from taske_ray.core.url import BadUrl, parse_url
 from taske_ray.errors import NotFound, Unavailable
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.failures import NotSent
@@ -25,7 +26,6 @@ from taske_ray.integrations.limiter import Limiter
 from taske_ray.integrations.limits import CallLimits, limits_of, pause_asked_for, pause_learned
 from taske_ray.integrations.ports import Capabilities, ConnectionResolver, InternalExecutor, OpenedConnection
 from taske_ray.integrations.transport import Transport
-from taske_ray.integrations.urls import BadUrl, parse_url
 from taske_ray.security.sealed import VaultError
 
 calls_per_user_and_host = 200

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
+from taske_ray.core.url import BadUrl, WebUrl, canonical_host, literal_address, parse_url
 from taske_ray.errors import StartRefused, TaskeError
-from taske_ray.integrations.urls import BadUrl, WebUrl, canonical_host, literal_address, parse_url
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

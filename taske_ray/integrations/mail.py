@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from taske_ray.core.outcome import ErrorClass
+from taske_ray.core.url import BadUrl, canonical_host
 from taske_ray.errors import Invalid, StartRefused
 from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
-from taske_ray.integrations.urls import BadUrl, canonical_host
 
 timeout_s = 30.0
 _longest_address = 254

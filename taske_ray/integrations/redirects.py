@@ -5,9 +5,9 @@ from dataclasses import replace
 from urllib.parse import urljoin
 
 from taske_ray.core.http import HttpRequest, HttpResponse
+from taske_ray.core.url import BadUrl, WebUrl, parse_url
 from taske_ray.integrations.failures import Refused
 from taske_ray.integrations.headers import headers_elsewhere
-from taske_ray.integrations.urls import BadUrl, WebUrl, parse_url
 
 _redirect_statuses = frozenset({301, 302, 303, 307, 308})
 

@@ -23,6 +23,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass
+from taske_ray.core.url import BadUrl, WebUrl
 from taske_ray.errors import TaskeError
 from taske_ray.integrations.body import BodyRefused, read_body
 from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_private_name
@@ -30,7 +31,6 @@ from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
 from taske_ray.integrations.headers import HeaderRefused, checked_headers
 from taske_ray.integrations.hosts import HostNotAllowed, check_binding
 from taske_ray.integrations.redirects import redirected
-from taske_ray.integrations.urls import BadUrl, WebUrl
 
 connect_timeout_s = 5.0
 max_timeout_s = 300.0

@@ -7,7 +7,7 @@ conversation = converse(capability, CallContext(params=params, now=..., connecti
 """
 
 from taske_ray.core.capability.document.auth import AuthScheme
-from taske_ray.core.capability.document.hosts import host_of, is_allowed, is_host_pattern, origin_of
+from taske_ray.core.capability.document.hosts import host_of, is_allowed, is_bound_to, is_host_pattern, origin_of
 from taske_ray.core.capability.document.parse import parse_module
 from taske_ray.core.capability.document.policy import IdempotencyClass, RateHeaders, RateLimit
 from taske_ray.core.capability.document.poll import CursorSpec, PollSpec
@@ -38,6 +38,7 @@ __all__ = [
     "host_of",
     "idempotency_class",
     "is_allowed",
+    "is_bound_to",
     "is_host_pattern",
     "learned_wait",
     "origin_of",

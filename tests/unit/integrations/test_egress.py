@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taske_ray.core.url import BadUrl, parse_url
 from taske_ray.errors import StartRefused
 from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_denied_address
-from taske_ray.integrations.urls import BadUrl, parse_url
 
 DENIED_V4 = [
     "0.0.0.0/8",

@@ -1,12 +1,9 @@
 """Host binding (format, section 3): which hosts requests, redirects and next pages may go to. Whole labels and port."""
 
-import re
 from collections.abc import Iterable
-from urllib.parse import SplitResult, urlsplit
 
-_label = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_pattern = re.compile(rf"(?:(?:\*\.)?{_label}(?:\.{_label})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
-_scheme_ports = {"https": 443, "http": 80}
+from taske_ray.core.url import BadUrl, canonical_host, default_ports, parse_url
+
 _highest_port = 65535
 
 
@@ -14,49 +11,64 @@ def is_host_pattern(text: str) -> bool:
     """Whether a text is `host`, `*.suffix`, `host:port` or `*`."""
     if text == "*":
         return True
-    found = _pattern.fullmatch(canonical_host(text))
-    return found is not None and (found["port"] is None or 0 < int(found["port"]) <= _highest_port)
-
-
-def canonical_host(text: str) -> str:
-    """Lower case, without a final dot, international names in their ASCII form; unchanged where there is none."""
-    lowered = text.lower().rstrip(".")
-    if lowered.isascii():
-        return lowered
+    name, port = _split(text)
     try:
-        return lowered.encode("idna").decode("ascii")
-    except UnicodeError:
-        return lowered
+        canonical_host(name.removeprefix("*."))
+    except BadUrl:
+        return False
+    return (":" not in name or name.startswith("[")) and (port is None or 0 < port <= _highest_port)
 
 
-def host_of(url: str | SplitResult) -> str:
-    """The host of a URL as a pattern that allows exactly it: with the port where it is not the scheme's own."""
-    parts = urlsplit(url) if isinstance(url, str) else url
-    name = canonical_host(parts.hostname or "")
-    bracketed = f"[{name}]" if ":" in name else name
-    own = parts.port is None or parts.port == _scheme_ports.get(parts.scheme)
-    return bracketed if own else f"{bracketed}:{parts.port}"
+def host_of(url: str) -> str:
+    """The host of a URL as a pattern that allows exactly it: with the port where it is not the scheme's own.
+
+    Raises BadUrl.
+    """
+    parsed = parse_url(url)
+    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
+    return host if parsed.port == default_ports[parsed.scheme] else f"{host}:{parsed.port}"
 
 
-def is_allowed(url: str | SplitResult, patterns: Iterable[str]) -> bool:
-    """Whether a URL goes to one of the allowed hosts."""
-    host = host_of(url)
-    return any(_matches(host, pattern) for pattern in patterns)
+def is_allowed(url: str, patterns: Iterable[str]) -> bool:
+    """Whether a URL goes to one of the allowed hosts; what is no URL does not."""
+    try:
+        return is_bound_to(patterns, *parse_url(url).origin)
+    except BadUrl:
+        return False
+
+
+def is_bound_to(patterns: Iterable[str], scheme: str, host: str, port: int) -> bool:
+    """Whether one of the patterns covers a canonical host.
+
+    `host` and `*.suffix` (not the suffix itself) mean the scheme's own port, `host:port` that port, `*` anything.
+    """
+    return any(_covers(pattern, scheme, host, port) for pattern in patterns)
 
 
 def origin_of(url: str) -> tuple[str, str]:
     """Scheme and host with port: what decides whether credentials go along. Empty for what is no URL."""
     try:
-        parts = urlsplit(url)
-        return parts.scheme, host_of(parts)
-    except ValueError:
+        return parse_url(url).scheme, host_of(url)
+    except BadUrl:
         return "", ""
 
 
-def _matches(host: str, pattern: str) -> bool:
+def _covers(pattern: str, scheme: str, host: str, port: int) -> bool:
     if pattern == "*":
         return True
-    wanted = canonical_host(pattern)
-    if wanted.startswith("*."):
-        return host.endswith(wanted[1:])
-    return host == wanted
+    name, wanted_port = _split(pattern)
+    if port != (default_ports[scheme] if wanted_port is None else wanted_port):
+        return False
+    wildcard = name.startswith("*.")
+    try:
+        wanted = canonical_host(name.removeprefix("*."))
+    except BadUrl:
+        return False
+    return host.endswith("." + wanted) if wildcard else host == wanted
+
+
+def _split(pattern: str) -> tuple[str, int | None]:
+    name, separator, port = pattern.rpartition(":")
+    if separator and port.isdecimal() and (":" not in name or name.endswith("]")):
+        return name, int(port)
+    return pattern, None

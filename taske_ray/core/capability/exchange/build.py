@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from taske_ray.core.capability.document.auth import AuthScheme
 from taske_ray.core.capability.document.expression import Expression
-from taske_ray.core.capability.document.hosts import is_allowed, is_host_pattern, origin_of
+from taske_ray.core.capability.document.hosts import is_bound_to, is_host_pattern, origin_of
 from taske_ray.core.capability.document.request import ENCODINGS, METHODS, RequestSpec, is_engine_header
 from taske_ray.core.capability.exchange.encode import (
     Pairs,
@@ -24,11 +24,11 @@ from taske_ray.core.capability.exchange.refusal import Refusal
 from taske_ray.core.capability.module import Module
 from taske_ray.core.http import HttpRequest
 from taske_ray.core.redaction import MASK, Redactor
+from taske_ray.core.url import BadUrl, parse_url
 
 Scope = Mapping[str, Any]
 Evaluate = Callable[[Expression, Scope], Any]
 _bad_in_url: Final = re.compile(r"[\x00-\x20\x7f\\]")
-_url_safe: Final = "%/:=&?~#+!$,;'@()*[]"
 _plain_redirects: Final = 5
 _marks: Final = (MASK, "«", "»")  # written by us for people, so shown as they are
 
@@ -291,16 +291,12 @@ def _merged(body: Any, more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_url(url: str, way: Route) -> str:
-    """A URL fit for sending: absolute, http(s), without user information, and to an allowed host."""
-    if not url.isascii():
-        url = quote(url, safe=_url_safe)
+    """A URL fit for sending: absolute, http(s), without user information, canonical, and to an allowed host."""
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or _bad_in_url.search(url):
-        raise Refusal("bad_url", "the URL must be an absolute http(s) URL without user information and white space")
-    if way.check_hosts and not is_allowed(parts, way.hosts):
-        raise Refusal("host_not_allowed", f"requests may not go to {parts.hostname}: it is not in allowed_hosts")
-    return url
+        parsed = parse_url(url)
+    except BadUrl:
+        message = "the URL must be an absolute http(s) URL without user information and white space"
+        raise Refusal("bad_url", message) from None
+    if way.check_hosts and not is_bound_to(way.hosts, *parsed.origin):
+        raise Refusal("host_not_allowed", f"requests may not go to {parsed.host}: it is not in allowed_hosts")
+    return parsed.text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taske_ray.integrations.hosts import is_bound_to
+from taske_ray.core.capability import is_bound_to
 
 
 @pytest.mark.parametrize(
