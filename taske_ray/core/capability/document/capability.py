@@ -76,7 +76,7 @@ def capability(place: Place, module: Module, lookups: Mapping[str, frozenset[str
         response=fields.read("response", response(names), ResponseSpec()),
         pagination=_pagination(fields, names),
         poll=poll_spec,
-        webhook=fields.read_optional("webhook", webhook(base)),
+        webhook=_with_requests(fields.read_optional("webhook", webhook(base)), module.defaults),
         policies=policies(fields, names.public(), properties_of(found)),
         idempotency=fields.read(
             "idempotency", policy.idempotency(base), policy.default_idempotency(_method(own_request))
@@ -127,6 +127,19 @@ def _conversation(
     own = fields.read_optional("request", request(names))
     own = under(own, module.defaults) if own is not None else None
     return fields.read_optional("poll", poll(names)), names, pre, own
+
+
+def _with_requests(block: dict[str, Any] | None, defaults: Defaults) -> dict[str, Any] | None:
+    """A `webhook` block whose own requests have the module's defaults."""
+    if block is None:
+        return None
+    calls = {name: block[name] for name in ("subscribe", "check", "unsubscribe", "renew") if block[name] is not None}
+    filled = {
+        name: {**call, "request": under(call["request"], defaults)}
+        for name, call in calls.items()
+        if call["request"] is not None
+    }
+    return {**block, **filled}
 
 
 def _with_defaults(pre: PreSpec, defaults: Defaults) -> PreSpec:

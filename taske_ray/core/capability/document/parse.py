@@ -220,6 +220,9 @@ def _requests(each: Capability) -> Iterator[RequestSpec]:
     yield from (pre.request for pre in each.pre)
     if each.request is not None:
         yield each.request
+    block = each.webhook or {}
+    calls = (block.get(name) or {} for name in ("subscribe", "check", "renew", "unsubscribe"))
+    yield from (call["request"] for call in calls if call.get("request") is not None)
 
 
 def _check_path(place: Place, each: Capability) -> None:

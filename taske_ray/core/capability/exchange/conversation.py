@@ -10,29 +10,27 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from taske_ray.core.capability.document.auth import AuthScheme
 from taske_ray.core.capability.document.response import DEFAULT_MAX_BYTES, PreSpec, ResponseSpec
-from taske_ray.core.capability.exchange.build import Prepared, Route, prepare, route, write
+from taske_ray.core.capability.exchange.build import Prepared, prepare
 from taske_ray.core.capability.exchange.context import CallContext, ConnectionValues
-from taske_ray.core.capability.exchange.decode import view
 from taske_ray.core.capability.exchange.encode import header, to_text
 from taske_ray.core.capability.exchange.pages import Page, Pages, put_at
 from taske_ray.core.capability.exchange.polled import read_items
 from taske_ray.core.capability.exchange.refusal import Refusal
+from taske_ray.core.capability.exchange.talk import Talk, public, seen_by
 from taske_ray.core.capability.exchange.verdict import judge
 from taske_ray.core.capability.module import Capability, Module
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Fetched, PolledItem, Succeeded
 from taske_ray.errors import TemplateError
 
-Exchange = Generator[HttpRequest, HttpResponse, HttpResponse]
 Conversation = Generator[HttpRequest, HttpResponse, Succeeded | Failed | Fetched]
 _not_modified: Final = 304
 
 
 def converse(capability: Capability, context: CallContext) -> Conversation:
     """The whole conversation of one call (see the file's own description)."""
-    talk = _Talk(capability.module, context, capability.id)
+    talk = Talk(capability.module, context, capability.id)
     try:
         return (yield from _converse(talk, capability))
     except (TemplateError, Refusal, RecursionError) as error:
@@ -43,83 +41,14 @@ def connection_test(
     module: Module, connection: ConnectionValues, *, now: str = "1970-01-01T00:00:00Z"
 ) -> Generator[HttpRequest, HttpResponse, Succeeded | Failed]:
     """Asks the service whether it knows this connection. `Succeeded.output` is `{"label": …}` (None if it has none)."""
-    talk = _Talk(module, CallContext(params={}, now=now, connection=connection), module.id)
+    talk = Talk(module, CallContext(params={}, now=now, connection=connection), module.id)
     try:
         return (yield from _test(talk, module))
     except (TemplateError, Refusal, RecursionError) as error:
         return talk.refused(error)
 
 
-class _Talk:
-    """What the requests of one conversation share: scopes, route, and what was sent last."""
-
-    def __init__(self, module: Module, context: CallContext, what: str) -> None:
-        self.module = module
-        self.context = context
-        self.what = what
-        self.sent: dict[str, Any] | None = None
-        self.pre: dict[str, Any] = {}
-        connection = context.connection
-        self.conn = {
-            "config": dict(connection.config) if connection is not None else {},
-            "secret": dict(connection.secret) if connection is not None else {},
-        }
-        self._route: Route | None = None
-
-    @property
-    def route(self) -> Route:
-        """Where requests may go; found once, because it may refuse."""
-        if self._route is None:
-            self._route = route(self.module, self.scheme, self.conn)
-        return self._route
-
-    @property
-    def scheme(self) -> AuthScheme | None:
-        """The scheme of the connection; None without one, or where it is of type `none`."""
-        connection = self.context.connection
-        if connection is None:
-            return None
-        if connection.auth_id not in self.module.auth:
-            raise Refusal("unknown_auth", f"the module has no auth scheme '{connection.auth_id}' any more")
-        return self.module.auth[connection.auth_id]
-
-    def scope(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The names that a request may read, secrets among them."""
-        return {
-            "params": params,
-            "conn": self.conn,
-            "pre": self.pre,
-            "now": self.context.now,
-            "run": {"id": self.context.run_id, "step": self.context.step},
-            "cursor": self.context.cursor or {"from": None, "value": None},
-            "app": {},
-        }
-
-    def exchange(self, prepared: Prepared, max_bytes: int) -> Exchange:
-        """Yields a request and returns its response."""
-        request = write(prepared, self.route, max_bytes)
-        self.sent = request.shown
-        return (yield request)
-
-    def judged(self, failed: Failed) -> Failed:
-        """A failure with the request that it answers."""
-        return replace(failed, request=self.sent)
-
-    def refused(self, error: TemplateError | Refusal | RecursionError) -> Failed:
-        """The engine's own refusal; `sent` says whether anything had left by then."""
-        if isinstance(error, RecursionError):
-            error = Refusal("template_limit", "a value is nested too deep")
-        error_class = error.error_class if isinstance(error, Refusal) else ErrorClass.FATAL
-        secrets = self._route.redactor.text if self._route is not None else str
-        return Failed(error_class, error.code, secrets(error.message), sent=self.sent is not None, request=self.sent)
-
-
-def public(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """The same names, secrets out of reach: for everything that reads answers."""
-    return {**scope, "conn": {"config": scope["conn"]["config"]}}
-
-
-def _converse(talk: _Talk, capability: Capability) -> Conversation:
+def _converse(talk: Talk, capability: Capability) -> Conversation:
     if capability.request is None:
         raise Refusal("bad_combination", f"{capability.id} makes no requests: it runs inside the service")
     if talk.context.connection is None and capability.needs_connection:
@@ -138,11 +67,11 @@ def _converse(talk: _Talk, capability: Capability) -> Conversation:
 
 
 def _ask_first(
-    talk: _Talk, capability: Capability, pre: PreSpec, scope: Mapping[str, Any]
+    talk: Talk, capability: Capability, pre: PreSpec, scope: Mapping[str, Any]
 ) -> Generator[HttpRequest, HttpResponse, Failed | None]:
     """Makes a `pre` request and keeps its result for the requests after it."""
     response = yield from talk.exchange(prepare(pre.request, scope, talk.route), DEFAULT_MAX_BYTES)
-    seen = _seen(talk, response, pre.response, scope, Page(1))
+    seen = seen_by(talk, response, pre.response, scope, Page(1))
     failed = _judge(talk, capability, pre.response, seen)
     if failed is None:
         output = pre.response.output
@@ -150,7 +79,7 @@ def _ask_first(
     return failed
 
 
-def _act(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:
+def _act(talk: Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:
     """An action or lookup: reads all pages, then maps the output."""
     items: list[Any] = []
     request: Prepared | None = pages.first()
@@ -159,7 +88,7 @@ def _act(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, 
         response = yield from talk.exchange(request, capability.response.max_bytes)
         first_sent = first_sent or talk.sent
         pages.page.number += 1
-        seen = _seen(talk, response, capability.response, scope, pages.page)
+        seen = seen_by(talk, response, capability.response, scope, pages.page)
         failed = _judge(talk, capability, capability.response, seen)
         if failed is not None:
             return failed
@@ -176,7 +105,7 @@ def _act(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, 
     return Succeeded(output, http_status=response.status, request=first_sent, warnings=warnings)
 
 
-def _poll(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:
+def _poll(talk: Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:
     """A check: reads all pages, or as many as can hold something new."""
     spec = capability.poll
     assert spec is not None
@@ -191,7 +120,7 @@ def _poll(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str,
         if response.status == _not_modified and spec.conditional and pages.page.number == 0:
             return Fetched(not_modified=True, validators=dict(talk.context.validators or {}))
         pages.page.number += 1
-        seen = _seen(talk, response, capability.response, scope, pages.page)
+        seen = seen_by(talk, response, capability.response, scope, pages.page)
         failed = _judge(talk, capability, capability.response, seen)
         if failed is not None:
             return failed
@@ -212,14 +141,14 @@ def _poll(talk: _Talk, capability: Capability, pages: Pages, scope: Mapping[str,
     return replace(found, items=tuple(items), truncated=pages.page.truncated)
 
 
-def _test(talk: _Talk, module: Module) -> Generator[HttpRequest, HttpResponse, Succeeded | Failed]:
+def _test(talk: Talk, module: Module) -> Generator[HttpRequest, HttpResponse, Succeeded | Failed]:
     scheme = talk.scheme
     assert scheme is not None
     scope = talk.scope({})
     if scheme.test is None:
         return Succeeded({"label": None})
     response = yield from talk.exchange(prepare(scheme.test, scope, talk.route), DEFAULT_MAX_BYTES)
-    seen = _seen(talk, response, ResponseSpec(), scope, Page(1))
+    seen = seen_by(talk, response, ResponseSpec(), scope, Page(1))
     failed = judge(
         module.policies.errors,
         None,
@@ -235,15 +164,7 @@ def _test(talk: _Talk, module: Module) -> Generator[HttpRequest, HttpResponse, S
     return Succeeded({"label": text}, http_status=response.status, request=talk.sent)
 
 
-def _seen(
-    talk: _Talk, response: HttpResponse, spec: ResponseSpec, scope: Mapping[str, Any], page: Page
-) -> dict[str, Any]:
-    """The names that what reads this answer may use."""
-    decode = spec.decode or talk.module.defaults.decode
-    return {**public(scope), "response": view(response, decode), "page": page.scope()}
-
-
-def _judge(talk: _Talk, capability: Capability, spec: ResponseSpec, seen: Mapping[str, Any]) -> Failed | None:
+def _judge(talk: Talk, capability: Capability, spec: ResponseSpec, seen: Mapping[str, Any]) -> Failed | None:
     failed = judge(
         capability.errors,
         spec.success,
