@@ -14,26 +14,33 @@ from taske_ray.db.fires import FireStore
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.vault import Keyring
 from taske_ray.services.accounts import AccountRules, Accounts
+from taske_ray.services.address_changes import AddressChanges
 from taske_ray.services.api_keys import ApiKeys
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.backfills import Backfills
 from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.codes import Codes
 from taske_ray.services.connections import Connections
 from taske_ray.services.deliveries import Deliveries
+from taske_ray.services.entrance import Entrance
 from taske_ray.services.explanations import Explanations
 from taske_ray.services.firing import Firing
 from taske_ray.services.hooks import Hooks
 from taske_ray.services.idempotency import Idempotency
 from taske_ray.services.invocations import Invocations
 from taske_ray.services.limits import Limits, profiles
+from taske_ray.services.logins import Logins
 from taske_ray.services.master_key import ensure_master_key, open_keyring
 from taske_ray.services.modules import Modules
+from taske_ray.services.objections import Objections
+from taske_ray.services.passwords import Passwords
 from taske_ray.services.plans import Plans
 from taske_ray.services.ports import Calls, Readiness, RunHosts, Watchers
 from taske_ray.services.resolutions import Resolutions
 from taske_ray.services.runs import Runs
 from taske_ray.services.schedules import follow_zone_rules
 from taske_ray.services.sealing import Sealer
+from taske_ray.services.second_factors import SecondFactors
 from taske_ray.services.sent_requests import SentRequests
 from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import PublicKeys, SigningKeys
@@ -71,7 +78,13 @@ class AccountServices:
     """What `/auth` calls."""
 
     accounts: Accounts
+    logins: Logins
+    entrance: Entrance
     sessions: Sessions
+    second_factors: SecondFactors
+    passwords: Passwords
+    address_changes: AddressChanges
+    objections: Objections
     api_keys: ApiKeys
     public_keys: PublicKeys
     authentication: Authentication
@@ -103,21 +116,24 @@ def authentication_of(settings: Settings, database: Database) -> Authentication:
 def account_services(settings: Settings, database: Database, keyring: Keyring) -> AccountServices:
     """The services of `/auth`; the keyring needs the purpose `auth`."""
     sealer, clock, hashing = Sealer(database, keyring), SystemClock(), PasswordHashing()
-    public_keys = PublicKeys(database)
-    rules = AccountRules(settings.signup == "open", settings.require_email_verification, settings.url)
+    public_keys, url = PublicKeys(database), settings.url
+    rules = AccountRules(settings.signup == "open", settings.require_email_verification, url)
+    sessions = Sessions(database, signing=SigningKeys(database, sealer), sealer=sealer, issuer=url, clock=clock)
+    codes = Codes(database, hashing=hashing, sealer=sealer, clock=clock, url=url)
+    entrance = Entrance(database, sessions=sessions, codes=codes, url=url)
+    tag_key = keyring.derived("auth", "tags of wrong passwords")
     return AccountServices(
         accounts=Accounts(database, hashing=hashing, rules=rules),
-        sessions=Sessions(
-            database,
-            hashing=hashing,
-            signing=SigningKeys(database, sealer),
-            sealer=sealer,
-            issuer=settings.url,
-            clock=clock,
-        ),
+        logins=Logins(database, hashing=hashing, entrance=entrance, codes=codes, tag_key=tag_key),
+        entrance=entrance,
+        sessions=sessions,
+        second_factors=SecondFactors(database, hashing=hashing, sealer=sealer, codes=codes, sessions=sessions, url=url),
+        passwords=Passwords(database, hashing=hashing, codes=codes, sessions=sessions, url=url),
+        address_changes=AddressChanges(database, url=url),
+        objections=Objections(database, url=url),
         api_keys=ApiKeys(database, clock=clock),
         public_keys=public_keys,
-        authentication=Authentication(database, public_keys=public_keys, issuer=settings.url, clock=clock),
+        authentication=Authentication(database, public_keys=public_keys, issuer=url, clock=clock),
         idempotency=Idempotency(database, sealer, purpose="auth"),
     )
 

@@ -2,13 +2,13 @@
 
 from fastapi import FastAPI
 
-from deployments.auth_api.routes import router
+from deployments.auth_api.routes import accounts, logins, protection
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
 from taske_ray.bootstrap import AccountServices
 
 prefix = "/auth"
-routers = (router,)
+routers = (accounts.router, logins.router, protection.router)
 _max_bytes = 4096  # nothing longer is ever hashed
 
 

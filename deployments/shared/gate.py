@@ -18,7 +18,7 @@ from taske_ray.services.authentication import Authentication
 from taske_ray.services.idempotency import Answer, Idempotency
 from taske_ray.services.principal import Principal
 
-Permission = Literal["public", "read", "write", "session", "operator", "admin"]
+Permission = Literal["public", "read", "write", "session", "recent", "operator", "admin"]
 Route = Callable[[Request], Coroutine[Any, Any, Response]]
 _kept_headers = ("etag", "location")
 

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.db import queries
 from taske_ray.db.database import Database
-from taske_ray.db.tables import ApiKey
+from taske_ray.db.tables import ApiKey, Task
 
 
 async def add_api_key(tx: AsyncSession, key: ApiKey) -> ApiKey:
@@ -19,6 +19,11 @@ async def add_api_key(tx: AsyncSession, key: ApiKey) -> ApiKey:
     await tx.flush()
     await tx.refresh(key)
     return key
+
+
+async def owns_task(tx: AsyncSession, *, owner: UUID, task_id: UUID) -> bool:
+    """Whether a key of this user may be bound to this task."""
+    return (await tx.exec(select(Task.id).where(Task.id == task_id, Task.user_id == owner))).first() is not None
 
 
 async def list_api_keys(tx: AsyncSession, *, owner: UUID, after: UUID | None, limit: int) -> Sequence[ApiKey]:
@@ -38,6 +43,17 @@ async def revoke_api_key(tx: AsyncSession, *, owner: UUID, key_id: UUID) -> bool
         .returning(col(ApiKey.id))
     )
     return revoked.first() is not None
+
+
+async def revoke_keys_of_session(tx: AsyncSession, *, owner: UUID, session_id: UUID) -> int:
+    """End the keys that a session made; how many."""
+    revoked = await tx.exec(
+        update(ApiKey)
+        .where(col(ApiKey.session_id) == session_id, col(ApiKey.user_id) == owner, col(ApiKey.revoked_at).is_(None))
+        .values(revoked_at=func.clock_timestamp())
+        .returning(col(ApiKey.id))
+    )
+    return len(revoked.all())
 
 
 async def authenticate_key(database: Database, *, digest: bytes) -> dict[str, Any] | None:

@@ -26,6 +26,8 @@ _SESSION = {
 # A server that went away without a word is noticed in seconds, whether we wait for it or it for us.
 _LOST_PEER = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 _POOL_WAIT_S = 2.0
+Transaction = AsyncSession
+"""What `Database.transaction` gives, for those who only pass it on."""
 engine_role = "taske_engine"
 """The role of hosts and hooks (security, 8.3); `migrations/roles.sql` says what it may do."""
 away = (psycopg.OperationalError, PoolTimeout, OperationalError, PoolExhausted, ConnectionError)

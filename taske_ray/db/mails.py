@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,10 +16,14 @@ async def add_mail(tx: AsyncSession, mail: Mail) -> None:
     await tx.exec(insert(Mail).values(**mail.model_dump(exclude_none=True)))
 
 
-async def mails_to(tx: AsyncSession, *, owner: UUID, purpose: str, within: timedelta) -> int:
-    """How many mails of this purpose a user was sent lately."""
+async def mails_to(tx: AsyncSession, *, address: str, purpose: str, within: timedelta) -> int:
+    """How many mails of this purpose an address was sent lately; who asks has the lock on that until the end."""
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('mail|' || :purpose || '|' || :address, 0))")
+    await (await tx.connection()).execute(lock, {"purpose": purpose, "address": address})
     query = select(func.count()).where(
-        Mail.user_id == owner, Mail.purpose == purpose, col(Mail.created_at) > func.clock_timestamp() - within
+        text("recipients[1] = :address").bindparams(address=address),
+        Mail.purpose == purpose,
+        col(Mail.created_at) > func.clock_timestamp() - within,
     )
     return (await tx.exec(query)).one()
 

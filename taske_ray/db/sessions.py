@@ -1,18 +1,23 @@
-"""Rows of sessions, of their refresh tokens, and of failed logins."""
+"""Rows of sessions and of their refresh tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.db import queries
 from taske_ray.db.database import Database
-from taske_ray.db.tables import LoginFailure, RefreshToken, Session, User
+from taske_ray.db.tables import RefreshToken, Session, User
+
+_alive = (col(Session.revoked_at).is_(None), col(Session.expires_at) > func.clock_timestamp())
+_seconds_left = func.ceil(func.extract("epoch", RefreshToken.expires_at - func.clock_timestamp()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +29,30 @@ class Presented:
     fresh: bool
     in_grace: bool = False
     successor_sealed: bytes | None = None
+    successor_lives_s: int = 0
 
 
-async def add_session(
-    tx: AsyncSession, *, owner: UUID, session_id: UUID, lives: timedelta, user_agent: str | None, address: str | None
-) -> None:
-    """Begin a session."""
+async def add_session(tx: AsyncSession, *, owner: UUID, session_id: UUID, lives: timedelta, **values: Any) -> None:
+    """Begin a session; `values` are its user agent, address, method, and since when its user is authenticated."""
     await tx.exec(
-        insert(Session).values(
-            id=session_id,
+        insert(Session).values(id=session_id, user_id=owner, expires_at=func.clock_timestamp() + lives, **values)
+    )
+
+
+async def add_refresh_token(tx: AsyncSession, *, owner: UUID, session_id: UUID, digest: bytes, lives: timedelta) -> int:
+    """Remember a refresh token of a session by its digest; how many seconds it lives, never longer than its session."""
+    session_ends = select(Session.expires_at).where(Session.id == session_id).scalar_subquery()
+    added = await tx.exec(
+        insert(RefreshToken)
+        .values(
+            hash=digest,
+            session_id=session_id,
             user_id=owner,
-            user_agent=user_agent,
-            address=address,
-            expires_at=func.clock_timestamp() + lives,
+            expires_at=func.least(func.clock_timestamp() + lives, session_ends),
         )
+        .returning(_seconds_left)
     )
-
-
-async def add_refresh_token(
-    tx: AsyncSession, *, owner: UUID, session_id: UUID, digest: bytes, lives: timedelta
-) -> None:
-    """Remember a refresh token of a session by its digest."""
-    await tx.exec(
-        insert(RefreshToken).values(
-            hash=digest, session_id=session_id, user_id=owner, expires_at=func.clock_timestamp() + lives
-        )
-    )
+    return int(added.scalar_one())
 
 
 async def spend_refresh_token(
@@ -78,20 +81,28 @@ async def spend_refresh_token(
 
 
 async def _presented_again(tx: AsyncSession, digest: bytes, grace: timedelta) -> Presented | None:
-    row = (
-        await tx.exec(
-            select(RefreshToken, (col(RefreshToken.used_at) > func.clock_timestamp() - grace).label("recent")).where(
-                RefreshToken.hash == digest, col(RefreshToken.used_at).is_not(None)
-            )
+    successor = aliased(RefreshToken)
+    query = (
+        select(
+            RefreshToken,
+            (col(RefreshToken.used_at) > func.clock_timestamp() - grace).label("recent"),
+            (col(successor.hash).is_not(None) & col(successor.used_at).is_(None)).label("unused"),
+            func.ceil(func.extract("epoch", successor.expires_at - func.clock_timestamp())).label("left"),
         )
-    ).first()
+        .join(successor, col(successor.hash) == col(RefreshToken.successor_hash), isouter=True)
+        .where(RefreshToken.hash == digest, col(RefreshToken.used_at).is_not(None))
+    )
+    row = (await tx.exec(query)).first()
     if row is None:
         return None
-    token, recent = row
-    successor = await tx.get(RefreshToken, token.successor_hash) if token.successor_hash else None
-    in_grace = bool(recent) and successor is not None and successor.used_at is None
+    token, recent, unused, left = row
     return Presented(
-        token.session_id, token.user_id, fresh=False, in_grace=in_grace, successor_sealed=token.successor_sealed
+        token.session_id,
+        token.user_id,
+        fresh=False,
+        in_grace=bool(recent and unused),
+        successor_sealed=token.successor_sealed,
+        successor_lives_s=int(left or 0),
     )
 
 
@@ -110,8 +121,7 @@ async def use_session(tx: AsyncSession, *, session_id: UUID) -> User | None:
         update(Session)
         .where(
             col(Session.id) == session_id,
-            col(Session.revoked_at).is_(None),
-            col(Session.expires_at) > func.clock_timestamp(),
+            *_alive,
             col(Session.user_id) == col(User.id),
             col(User.status) == "active",
         )
@@ -122,40 +132,50 @@ async def use_session(tx: AsyncSession, *, session_id: UUID) -> User | None:
     return await tx.get(User, user_id) if user_id else None
 
 
-async def end_session(tx: AsyncSession, *, owner: UUID, session_id: UUID) -> None:
-    """End one session of a user: its access and refresh tokens are refused from now on."""
-    await tx.exec(
+async def list_sessions(tx: AsyncSession, *, owner: UUID, after: UUID | None, limit: int) -> Sequence[Session]:
+    """The live sessions of a user, newest first, beginning behind `after`."""
+    query = select(Session).where(Session.user_id == owner, *_alive)
+    if after is not None:
+        query = query.where(col(Session.id) < after)
+    return (await tx.exec(query.order_by(col(Session.id).desc()).limit(limit))).all()
+
+
+async def end_session(tx: AsyncSession, *, owner: UUID, session_id: UUID) -> bool:
+    """End one session of a user: its access and refresh tokens are refused from now on. False if it is not alive."""
+    ended = await tx.exec(
         update(Session)
-        .where(col(Session.id) == session_id, col(Session.user_id) == owner, col(Session.revoked_at).is_(None))
+        .where(col(Session.id) == session_id, col(Session.user_id) == owner, *_alive)
         .values(revoked_at=func.clock_timestamp())
+        .returning(col(Session.id))
     )
+    return ended.first() is not None
 
 
 async def end_all_sessions(tx: AsyncSession, *, owner: UUID) -> None:
     """End every session of a user, and refuse every access token issued before this moment."""
+    # the user's row first: whoever begins a session holds it, so that none is missed
+    await tx.exec(update(User).where(col(User.id) == owner).values(not_before=func.clock_timestamp()))
     await tx.exec(
         update(Session)
         .where(col(Session.user_id) == owner, col(Session.revoked_at).is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
-    await tx.exec(update(User).where(col(User.id) == owner).values(not_before=func.clock_timestamp()))
 
 
-async def add_login_failure(tx: AsyncSession, *, email: str, address: str | None) -> None:
-    """Count a failed login."""
-    await tx.exec(insert(LoginFailure).values(email=email, address=address))
+async def get_session(tx: AsyncSession, *, owner: UUID, session_id: UUID) -> Session | None:
+    """A live session of a user."""
+    return (await tx.exec(select(Session).where(Session.id == session_id, Session.user_id == owner, *_alive))).first()
 
 
-async def login_failures(tx: AsyncSession, *, email: str, address: str | None) -> tuple[int, datetime | None, int]:
-    """(failures of this address book entry in 15 min, the last of them, failures from this network address in 1 h)."""
-    recent = func.clock_timestamp() - timedelta(minutes=15)
-    by_email = select(func.count(), func.max(LoginFailure.failed_at)).where(
-        LoginFailure.email == email, col(LoginFailure.failed_at) > recent
+async def renew_authentication(tx: AsyncSession, *, owner: UUID, session_id: UUID) -> bool:
+    """The user has just proved again who they are."""
+    renewed = await tx.exec(
+        update(Session)
+        .where(col(Session.id) == session_id, col(Session.user_id) == owner, *_alive)
+        .values(authenticated_at=func.clock_timestamp())
+        .returning(col(Session.id))
     )
-    count, last = (await tx.exec(by_email)).one()
-    hour = func.clock_timestamp() - timedelta(hours=1)
-    by_address = select(func.count()).where(LoginFailure.address == address, col(LoginFailure.failed_at) > hour)
-    return count, last, (await tx.exec(by_address)).one() if address else 0
+    return renewed.first() is not None
 
 
 async def authenticate_session(

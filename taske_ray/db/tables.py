@@ -43,6 +43,10 @@ class User(SQLModel, table=True):
     )
     created_at: datetime | None = _time(default=True)
     updated_at: datetime | None = _time(default=True)
+    verified_at: datetime | None = _time(nullable=True)
+    compromised_at: datetime | None = _time(nullable=True)
+    password_set_at: datetime | None = _time(nullable=True)
+    password_due: bool = False
 
 
 class Session(SQLModel, table=True):
@@ -57,6 +61,8 @@ class Session(SQLModel, table=True):
     last_used_at: datetime | None = _time(default=True)
     expires_at: datetime = _time()
     revoked_at: datetime | None = _time(nullable=True)
+    method: str = Field(default="password", sa_type=Text)
+    authenticated_at: datetime | None = _time(default=True)
 
 
 class RefreshToken(SQLModel, table=True):
@@ -73,7 +79,7 @@ class RefreshToken(SQLModel, table=True):
 
 
 class OneTimeToken(SQLModel, table=True):
-    """A token that was mailed to its user, by its SHA-256: verification, reset."""
+    """A token that was mailed, by its SHA-256: verification, reset, another address, "this was not me"."""
 
     __tablename__ = "one_time_tokens"
     hash: bytes = Field(primary_key=True, sa_type=LargeBinary)
@@ -81,6 +87,7 @@ class OneTimeToken(SQLModel, table=True):
     purpose: str = Field(sa_type=Text)
     expires_at: datetime = _time()
     used_at: datetime | None = _time(nullable=True)
+    address: str | None = Field(default=None, sa_type=Text)
 
 
 class AuthorizationState(SQLModel, table=True):
@@ -114,16 +121,64 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = _time(nullable=True)
     last_used_at: datetime | None = _time(nullable=True)
     revoked_at: datetime | None = _time(nullable=True)
+    session_id: UUID | None = None
+    task_id: UUID | None = Field(default=None, foreign_key="tasks.id")
+
+
+class TotpFactor(SQLModel, table=True):
+    """The secret of a user's one-time codes; in use once it is confirmed. Codes up to `last_step` are spent."""
+
+    __tablename__ = "totp_factors"
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id")
+    data_key: UUID = Field(foreign_key="data_keys.id")
+    sealed: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime | None = _time(default=True)
+    confirmed_at: datetime | None = _time(nullable=True)
+    last_step: int = Field(default=0, sa_type=BigInteger)
+
+
+class RecoveryCode(SQLModel, table=True):
+    """A code for when the device with the one-time codes is gone; `label` says publicly which one it is."""
+
+    __tablename__ = "recovery_codes"
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id")
+    label: str = Field(primary_key=True, sa_type=Text)
+    hash: str = Field(sa_type=Text)
+    used_at: datetime | None = _time(nullable=True)
+
+
+class LoginChallenge(SQLModel, table=True):
+    """A login whose first factor was right and whose second is due, by the SHA-256 of its challenge."""
+
+    __tablename__ = "login_challenges"
+    hash: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    user_id: UUID = Field(foreign_key="users.id")
+    method: str = Field(sa_type=Text)
+    code_hash: bytes | None = Field(default=None, sa_type=LargeBinary)
+    tries: int = 0
+    created_at: datetime | None = _time(default=True)
+    expires_at: datetime = _time()
+    used_at: datetime | None = _time(nullable=True)
+
+
+class CodeFailure(SQLModel, table=True):
+    """A wrong second factor, counted over all challenges of a user."""
+
+    __tablename__ = "code_failures"
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
+    user_id: UUID = Field(foreign_key="users.id")
+    failed_at: datetime | None = _time(default=True)
 
 
 class LoginFailure(SQLModel, table=True):
-    """A failed login, counted for throttling."""
+    """A login that was begun and not known to be right, counted for throttling."""
 
     __tablename__ = "login_failures"
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
     email: str = Field(sa_type=Text)
     address: str | None = Field(default=None, sa_type=Text)
     failed_at: datetime | None = _time(default=True)
+    password_tag: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class DataKey(SQLModel, table=True):
@@ -367,3 +422,4 @@ class Audit(SQLModel, table=True):
     object: str | None = Field(default=None, sa_type=Text)
     result: str = Field(sa_type=Text)
     detail: Any = _json(default=None, nullable=True)
+    key_id: UUID | None = None

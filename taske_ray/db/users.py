@@ -1,15 +1,16 @@
-"""Rows of accounts and of the tokens mailed to them."""
+"""Rows of accounts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import case, func, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from taske_ray.db.tables import OneTimeToken, Run, User
+from taske_ray.db.tables import Run, User
 
 _the_beginning = datetime(1970, 1, 1, tzinfo=UTC)  # the column's own default, -infinity, is no Python datetime
 
@@ -28,6 +29,45 @@ async def get_user(tx: AsyncSession, *, owner: UUID) -> User | None:
     return await tx.get(User, owner)
 
 
+async def lock_user(tx: AsyncSession, *, owner: UUID) -> User | None:
+    """The account as it is now, and nobody changes it before this transaction ends.
+
+    A session is begun and a compromise is declared under this lock, so that no session slips in behind the sweep.
+    """
+    # key_share: rows that point to the account may be added meanwhile
+    query = select(User).where(User.id == owner).with_for_update(key_share=True)
+    return (await tx.exec(query.execution_options(populate_existing=True))).first()
+
+
+async def move_user(tx: AsyncSession, *, owner: UUID, email: str) -> bool:
+    """Give the account another, proved address; False when another account has it."""
+    values = {"email": email, "verified_at": func.clock_timestamp(), "updated_at": func.clock_timestamp()}
+    try:
+        async with tx.begin_nested():
+            await tx.exec(update(User).where(col(User.id) == owner).values(**values))
+    except IntegrityError:
+        return False
+    return True
+
+
+async def mark_verified(tx: AsyncSession, *, owner: UUID) -> None:
+    """The address was proved: an account that waited for it is active."""
+    waiting = case((col(User.status) == "pending", "active"), else_=col(User.status))
+    verified = func.coalesce(col(User.verified_at), func.clock_timestamp())
+    await tx.exec(update(User).where(col(User.id) == owner).values(status=waiting, verified_at=verified))
+
+
+async def set_password(tx: AsyncSession, *, owner: UUID, hashed: str) -> None:
+    """Another password, just chosen by its owner."""
+    values = {"password_hash": hashed, "password_set_at": func.clock_timestamp(), "password_due": False}
+    await tx.exec(update(User).where(col(User.id) == owner).values(**values, updated_at=func.clock_timestamp()))
+
+
+async def mark_compromised(tx: AsyncSession, *, owner: UUID) -> None:
+    """The next login needs a second factor."""
+    await tx.exec(update(User).where(col(User.id) == owner).values(compromised_at=func.clock_timestamp()))
+
+
 async def find_user(tx: AsyncSession, email: str) -> User | None:
     """The account with this canonical address."""
     return (await tx.exec(select(User).where(User.email == email))).first()
@@ -39,32 +79,12 @@ async def change_user(tx: AsyncSession, *, owner: UUID, **values: Any) -> User |
     return (await tx.exec(select(User).where(User.id == owner).execution_options(populate_existing=True))).first()
 
 
+async def rehash_password(tx: AsyncSession, *, owner: UUID, old: str | None, new: str) -> None:
+    """Keep a newer hash of the same password, unless it was changed meanwhile."""
+    await tx.exec(update(User).where(col(User.id) == owner, col(User.password_hash) == old).values(password_hash=new))
+
+
 async def delete_user(tx: AsyncSession, *, owner: UUID) -> None:
     """Remove the account and everything that hangs on it; its keys go too, so no backup of a secret opens again."""
     await tx.exec(delete(Run).where(col(Run.user_id) == owner))
     await tx.exec(delete(User).where(col(User.id) == owner))
-
-
-async def add_one_time_token(tx: AsyncSession, *, owner: UUID, digest: bytes, purpose: str, lives: timedelta) -> None:
-    """Remember a token that is about to be mailed."""
-    await tx.exec(
-        insert(OneTimeToken).values(
-            hash=digest, user_id=owner, purpose=purpose, expires_at=func.clock_timestamp() + lives
-        )
-    )
-
-
-async def use_one_time_token(tx: AsyncSession, *, digest: bytes, purpose: str) -> UUID | None:
-    """Spend a token: its user, or None when it is unknown, spent, expired or for something else."""
-    used = await tx.exec(
-        update(OneTimeToken)
-        .where(
-            col(OneTimeToken.hash) == digest,
-            col(OneTimeToken.purpose) == purpose,
-            col(OneTimeToken.used_at).is_(None),
-            col(OneTimeToken.expires_at) > func.clock_timestamp(),
-        )
-        .values(used_at=func.clock_timestamp())
-        .returning(col(OneTimeToken.user_id))
-    )
-    return used.scalar_one_or_none()

@@ -11,6 +11,7 @@ Password = Annotated[str, Field(min_length=1, max_length=1024, examples=["correc
 Address = Annotated[str, Field(max_length=254, examples=["mina@example.com"])]
 Locale = Literal["ko", "en", "ja"]
 Scope = Literal["read", "write"]
+Code = Annotated[str, Field(min_length=1, max_length=40, examples=["492039"])]
 
 
 class SignUp(Input):
@@ -47,6 +48,92 @@ class TokenPair(Output):
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the scheme's name
     expires_in: int = Field(description="seconds", examples=[600])
     refresh_token: str
+    password_change_required: bool = Field(default=False, description="the account was in danger: choose another one")
+
+
+class SecondFactor(Output):
+    """What a login still needs: `POST /auth/login/second-factor` with the challenge and a code of such a kind."""
+
+    challenge: str
+    methods: list[Literal["totp", "recovery_code", "mail"]]
+
+
+class SecondFactorDue(Output):
+    """The password was right; a code is due before there is a session."""
+
+    second_factor: SecondFactor
+
+
+class SecondFactorAnswer(Input):
+    """The challenge of a login, and a code: of the app, a recovery code, or the one that was mailed."""
+
+    challenge: Annotated[str, Field(max_length=200)]
+    code: Code
+
+
+class Reauthentication(Input):
+    """The password once more, and a code where a second factor is enrolled."""
+
+    password: Password
+    code: Code | None = None
+
+
+class TotpBegun(Output):
+    """The secret of one-time codes, shown this once, and the same as a URI for a QR code."""
+
+    secret: str = Field(examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])
+    uri: str
+
+
+class CodeGiven(Input):
+    """A code of the app, or a recovery code."""
+
+    code: Code
+
+
+class TotpConfirmed(TokenPair):
+    """Ten recovery codes, shown this once, and the tokens of a new session: all others have ended."""
+
+    recovery_codes: list[str]
+
+
+class Forgotten(Input):
+    """Whose password is to be chosen anew."""
+
+    email: Address
+
+
+class Reset(Input):
+    """The token that was mailed, the new password, and a code where a second factor is enrolled."""
+
+    token: Annotated[str, Field(max_length=200)]
+    password: Password
+    code: Code | None = None
+
+
+class NewPassword(Input):
+    """Another password."""
+
+    password: Password
+
+
+class NewAddress(Input):
+    """Another e-mail address; it gets a mail with a token to confirm it."""
+
+    email: Address
+
+
+class Session(Output):
+    """A login that is alive."""
+
+    id: str
+    current: bool = Field(description="the one that asks")
+    device: str | None = Field(default=None, description="what the client called itself")
+    address: str | None = None
+    method: str = Field(description="`password`, or the provider that vouched")
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
 
 
 class Refresh(Input):
@@ -65,6 +152,7 @@ class NewApiKey(Input):
     name: Label
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=2)] = Field(default=["read", "write"])
     expires_at: Instant | None = None
+    task_id: Annotated[str, Field(max_length=64, description="the only task that the key may touch")] | None = None
 
 
 class ApiKey(Output):
@@ -73,6 +161,7 @@ class ApiKey(Output):
     id: str
     name: str
     scopes: list[str]
+    task_id: str | None = None
     created_at: datetime
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -95,6 +184,8 @@ class Me(Output):
     timezone: str
     role: Literal["user", "admin"]
     status: str
+    verified: bool = Field(default=False, description="the address was proved")
+    password_change_required: bool = False
     created_at: datetime
     updated_at: datetime
 

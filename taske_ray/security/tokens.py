@@ -29,6 +29,7 @@ _header_names = frozenset({"alg", "typ", "kid"})
 _text_claims = ("iss", "aud", "sub", "sid", "jti")
 _time_claims = ("iat", "exp")
 _digest_bytes = 32
+_tag_bytes = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,11 @@ def new_token() -> str:
 def digest(token: str) -> bytes:
     """What is stored of a token: SHA-256 is enough for something that cannot be guessed."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def keyed_tag(key: bytes, text: str) -> bytes:
+    """40 bits that equal texts share and nobody without the key can compute: enough to count, too few to confirm."""
+    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256")[:_tag_bytes]
 
 
 def is_same(one: bytes | str, other: bytes | str) -> bool:

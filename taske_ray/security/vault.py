@@ -87,6 +87,13 @@ class Keyring:
             raise VaultError from None
         return DataKey(wrapped.id, wrapped.user, wrapped.purpose, wrapped.version, key)
 
+    def derived(self, purpose: Purpose, use: str) -> bytes:
+        """A key for one use beside the data keys; another one after the master key has changed."""
+        key = self._purpose_keys.get((self.kek_id, purpose))
+        if key is None:
+            raise VaultError
+        return _derived(key, use)
+
     def is_current(self, wrapped: WrappedKey) -> bool:
         """Whether a data key is already wrapped under today's master key."""
         return wrapped.kek_id == self.kek_id

@@ -1,24 +1,24 @@
 """Accounts: sign up, confirm the address, read and change oneself, leave."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from taske_ray.clock import new_id
 from taske_ray.core.ids import format_id
-from taske_ray.db import audit, users
-from taske_ray.db.database import Database
+from taske_ray.db import one_time_tokens, users
+from taske_ray.db.database import Database, Transaction
 from taske_ray.db.tables import User
 from taske_ray.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.passwords import check_password
-from taske_ray.security.tokens import digest, new_token
+from taske_ray.security.tokens import digest
 from taske_ray.services.addresses import canonical_address
-from taske_ray.services.letters import write_letter
-
-_token_lives = timedelta(hours=24)
+from taske_ray.services.letters import write_letter, write_token_letter
+from taske_ray.services.origin import Origin, nowhere
+from taske_ray.services.principal import Principal
+from taske_ray.services.trail import record
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Accounts:
         self._hashing = hashing
         self._rules = rules
 
-    async def sign_up(self, email: str, password: str, locale: str | None = None) -> None:
+    async def sign_up(self, email: str, password: str, locale: str | None = None, origin: Origin = nowhere) -> None:
         """Make an account, or write to the one that has the address: the caller cannot tell.
 
         A new account gets a token to verify its address, also where it may log in without. Raises Invalid, Forbidden,
@@ -52,13 +52,14 @@ class Accounts:
         status = "pending" if self._rules.verification_required else "active"
         user = User(id=new_id(), email=address, password_hash=hashed, locale=locale or "en", status=status)
         async with self._database.transaction() as tx:
-            added = await users.add_user(tx, user)
-            if added:
-                await audit.add_audit(tx, entry_id=new_id(), action="account.sign_up", user_id=user.id)
-        await self._write_to(user if added else await self._existing(address), new=added)
+            if await users.add_user(tx, user):
+                await record(tx, "account.sign_up", by=user.id, origin=origin)
+                await self._ask_to_verify(tx, user)
+            else:
+                await self._tell_known(tx, address)
 
     async def create_user(self, email: str, password: str, *, admin: bool = False) -> str:
-        """An active account, made by the operator; its id. Raises Invalid, Conflict."""
+        """An active account, made by the operator, who vouches for the address; its id. Raises Invalid, Conflict."""
         address = canonical_address(email)
         check_password(password, address=address)
         hashed = await self._hashing.hash(password)
@@ -67,22 +68,27 @@ class Accounts:
         async with self._database.transaction() as tx:
             if not await users.add_user(tx, user):
                 raise Conflict(f"There is an account for {address} already", code="address_taken")
-            await audit.add_audit(
-                tx, entry_id=new_id(), action="account.create", user_id=user.id, detail={"role": role}
-            )
+            await users.mark_verified(tx, owner=user.id)
+            await record(tx, "account.create", by=user.id, detail={"role": role})
         return format_id("user", user.id)
 
-    async def verify(self, token: str) -> None:
+    async def verify(self, token: str, origin: Origin = nowhere) -> None:
         """Confirm an address with the token that was mailed to it. Raises Invalid."""
         async with self._database.transaction() as tx:
-            user_id = await users.use_one_time_token(tx, digest=digest(token), purpose="verify")
-            user = await users.get_user(tx, owner=user_id) if user_id else None
-            if user is not None:
-                if user.status == "pending":
-                    await users.change_user(tx, owner=user.id, status="active")
-                await audit.add_audit(tx, entry_id=new_id(), action="account.verify", user_id=user.id)
-        if user is None:
-            raise Invalid.at("/token", "bad_token", "The token is unknown, used or expired")
+            used = await one_time_tokens.use_one_time_token(tx, digest=digest(token), purposes=["verify"])
+            user = await users.lock_user(tx, owner=used.user_id) if used else None
+            if user is None or used is None or used.address != user.email:
+                raise bad_token()
+            await users.mark_verified(tx, owner=user.id)
+            await record(tx, "account.verify", by=user.id, origin=origin)
+
+    async def resend(self, email: str) -> None:
+        """Mail another token to an account that has not confirmed its address; for any other nothing happens."""
+        address = canonical_address(email)
+        async with self._database.transaction() as tx:
+            user = await users.find_user(tx, address)
+            if user is not None and user.verified_at is None and user.status != "disabled":
+                await self._ask_to_verify(tx, user)
 
     async def get(self, *, owner: UUID) -> dict[str, Any]:
         """The account as its owner sees it."""
@@ -98,34 +104,33 @@ class Accounts:
             user = await users.change_user(tx, owner=owner, **changes)
         return _view(user)
 
-    async def delete(self, *, owner: UUID) -> None:
+    async def delete(self, principal: Principal, origin: Origin = nowhere) -> None:
         """Remove the account with its tasks, connections, keys and history."""
+        owner = principal.user_id
         async with self._database.transaction() as tx:
+            user = await users.lock_user(tx, owner=owner)
+            if user is None:
+                raise Unauthenticated
+            await record(tx, "account.delete", by=principal, origin=origin)
+            await write_letter(tx, user, "deleted", url=self._rules.url)
             await users.delete_user(tx, owner=owner)
-            await audit.add_audit(tx, entry_id=new_id(), action="account.delete", user_id=owner)
 
-    async def _existing(self, address: str) -> User | None:
-        async with self._database.transaction() as tx:
-            return await users.find_user(tx, address)
-
-    async def _write_to(self, user: User | None, *, new: bool) -> None:
-        if user is None:
+    async def _tell_known(self, tx: Transaction, address: str) -> None:
+        user = await users.find_user(tx, address)
+        if user is None or user.status == "disabled":
             return
-        purpose, token = ("verify", new_token()) if new or user.status == "pending" else ("known", "")
-        if token:
-            async with self._database.transaction() as tx:
-                await users.add_one_time_token(
-                    tx, owner=user.id, digest=digest(token), purpose="verify", lives=_token_lives
-                )
-        await write_letter(
-            self._database,
-            owner=user.id,
-            to=user.email,
-            purpose=purpose,
-            locale=user.locale,
-            url=self._rules.url,
-            token=token,
-        )
+        if user.status == "pending":
+            await self._ask_to_verify(tx, user)
+        else:
+            await write_letter(tx, user, "known", url=self._rules.url)
+
+    async def _ask_to_verify(self, tx: Transaction, user: User) -> None:
+        await write_token_letter(tx, user, "verify", purpose="verify", url=self._rules.url, address=user.email)
+
+
+def bad_token() -> Invalid:
+    """The answer to a mailed token that is good for nothing (any more)."""
+    return Invalid.at("/token", "bad_token", "The token is unknown, used or expired")
 
 
 def _check_zone(name: str) -> None:
@@ -146,6 +151,8 @@ def _view(user: User | None) -> dict[str, Any]:
         "timezone": user.timezone,
         "role": user.role,
         "status": user.status,
+        "verified": user.verified_at is not None,
+        "password_change_required": user.password_due,
         "created_at": user.created_at,
         "updated_at": user.updated_at,
     }

@@ -9,7 +9,10 @@ from taske_ray.errors import Forbidden
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A known caller: a session of a user, or one of their API keys with its scopes."""
+    """A known caller: a session of a user, or one of their API keys with its scopes.
+
+    `task_id`: the only task that a key may touch. `recent`: the user proved who they are within the last ten minutes.
+    """
 
     user_id: UUID
     email: str
@@ -18,6 +21,8 @@ class Principal:
     session_id: UUID | None
     key_id: UUID | None
     scopes: tuple[str, ...]
+    task_id: UUID | None = None
+    recent: bool = False
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Principal":
@@ -27,11 +32,14 @@ class Principal:
     def require(self, permission: str) -> None:
         """Raise Forbidden unless allowed.
 
-        `read`, `write`: the scopes; `session`: not for API keys; `operator`: an admin who reads; `admin`: who writes.
+        `read`, `write`: the scopes; `session`: not for API keys; `recent`: not for a session that was begun, or proved
+        again, more than ten minutes ago; `operator`: an admin who reads; `admin`: who writes.
         """
-        if permission == "session":
+        if permission in ("session", "recent"):
             if self.session_id is None:
                 raise Forbidden("An API key may not do this; log in", code="session_required")
+            if permission == "recent" and not self.recent:
+                raise Forbidden("Prove again who you are first, or log in anew", code="reauthentication_required")
         elif permission in ("operator", "admin"):
             if self.role != "admin" or (permission == "admin" and "write" not in self.scopes):
                 raise Forbidden("This is for administrators", code="admin_required")

@@ -1,6 +1,6 @@
 -- Every request with an API key. Its last use is written at most once a minute, so that reading stays reading.
 WITH found AS (
-    SELECT k.id AS key_id, k.scopes, k.last_used_at, u.id AS user_id, u.email, u.role, u.locale
+    SELECT k.id AS key_id, k.scopes, k.task_id, k.last_used_at, u.id AS user_id, u.email, u.role, u.locale
     FROM api_keys k
     JOIN users u ON u.id = k.user_id
     WHERE k.hash = %(digest)s
@@ -13,4 +13,4 @@ WITH found AS (
     WHERE api_keys.id = found.key_id
       AND (found.last_used_at IS NULL OR found.last_used_at < clock_timestamp() - interval '1 minute')
 )
-SELECT user_id, email, role, locale, NULL::uuid AS session_id, key_id, scopes FROM found
+SELECT user_id, email, role, locale, NULL::uuid AS session_id, key_id, scopes, task_id, false AS recent FROM found

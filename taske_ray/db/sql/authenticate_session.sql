@@ -1,5 +1,7 @@
 -- Every request with an access token: by primary key, so that revocation acts on the next one.
-SELECT u.id AS user_id, u.email, u.role, u.locale, s.id AS session_id, NULL::uuid AS key_id, '{read,write}'::text[] AS scopes
+SELECT u.id AS user_id, u.email, u.role, u.locale, s.id AS session_id, NULL::uuid AS key_id,
+       '{read,write}'::text[] AS scopes, NULL::uuid AS task_id,
+       s.authenticated_at > clock_timestamp() - interval '10 minutes' AS recent
 FROM sessions s
 JOIN users u ON u.id = s.user_id
 WHERE s.id = %(session_id)s

@@ -4,15 +4,13 @@ from uuid import uuid4
 
 import pytest
 
+from taske_ray.bootstrap import account_services
 from taske_ray.clock import SystemClock
-from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.vault import Keyring, new_master_key, read_master_key
-from taske_ray.services.accounts import AccountRules, Accounts
-from taske_ray.services.api_keys import ApiKeys
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.sealing import Sealer
-from taske_ray.services.sessions import Sessions
-from taske_ray.services.signing import PublicKeys, SigningKeys
+from taske_ray.services.signing import PublicKeys
+from taske_ray.settings import Settings
 
 ISSUER = "http://taske.test"
 PASSWORD = "seven green bottles"
@@ -30,16 +28,25 @@ def sealer(database, keyring):
 
 
 @pytest.fixture
-def accounts(database):
-    rules = AccountRules(verification_required=True, url=ISSUER)
-    return Accounts(database, hashing=PasswordHashing(), rules=rules)
+def services(database, keyring, tmp_path):
+    """Everything behind `/auth`, as it is put together; addresses must be verified."""
+    settings = Settings(tmp_path, public_url=ISSUER, require_email_verification=True)
+    return account_services(settings, database, keyring)
 
 
 @pytest.fixture
-def sessions(database, sealer):
-    signing = SigningKeys(database, sealer)
-    hashing = PasswordHashing()
-    return Sessions(database, hashing=hashing, signing=signing, sealer=sealer, issuer=ISSUER, clock=SystemClock())
+def accounts(services):
+    return services.accounts
+
+
+@pytest.fixture
+def sessions(services):
+    return services.sessions
+
+
+@pytest.fixture
+def logins(services):
+    return services.logins
 
 
 @pytest.fixture
@@ -48,8 +55,8 @@ def authentication(database):
 
 
 @pytest.fixture
-def api_keys(database):
-    return ApiKeys(database, clock=SystemClock())
+def api_keys(services):
+    return services.api_keys
 
 
 @pytest.fixture

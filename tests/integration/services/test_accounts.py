@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,7 +13,8 @@ from taske_ray.db.mails import list_mails
 from taske_ray.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthenticated
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.services.accounts import AccountRules, Accounts
-from taske_ray.services.sessions import Origin
+from taske_ray.services.entrance import SecondFactorDue
+from taske_ray.services.origin import Origin
 
 pytestmark = pytest.mark.integration
 PASSWORD = "seven green bottles"  # as in conftest.py
@@ -25,31 +27,31 @@ async def mails_to(database, address):
         return [mail for mail in await list_mails(tx, limit=1000) if mail.recipients == [address]]
 
 
-async def owner_of(email, sessions, authentication):
-    tokens = await sessions.log_in(email, PASSWORD, HERE)
-    return (await authentication.authenticate(f"Bearer {tokens.access_token}")).user_id
+async def principal_of(email, logins, authentication):
+    tokens = await logins.log_in(email, PASSWORD, HERE)
+    return await authentication.authenticate(f"Bearer {tokens.access_token}")
 
 
-async def test_sign_up_needs_the_mailed_token(accounts, sessions, database):
+async def test_sign_up_needs_the_mailed_token(accounts, logins, database):
     """An account cannot log in before its address is confirmed, and can afterwards; the token works once."""
     address = f"{uuid4().hex}@example.com"
     await accounts.sign_up(address, PASSWORD, "ko")
     with pytest.raises(Unauthenticated):
-        await sessions.log_in(address, PASSWORD, HERE)
+        await logins.log_in(address, PASSWORD, HERE)
     (mail,) = await mails_to(database, address)
     token = re.search(r"#token=([\w-]+)", mail.body_text)[1]
     await accounts.verify(token)
-    assert (await sessions.log_in(address, PASSWORD, HERE)).access_token
+    assert (await logins.log_in(address, PASSWORD, HERE)).access_token
     with pytest.raises(Invalid):
         await accounts.verify(token)
 
 
-async def test_sign_up_mails_a_token_even_where_nobody_must_verify(database, sessions):
+async def test_sign_up_mails_a_token_even_where_nobody_must_verify(database, logins):
     """Without required verification an account works at once, and its mailed token is good all the same."""
     accounts = Accounts(database, hashing=PasswordHashing(), rules=AccountRules(url=ISSUER))
     address = f"{uuid4().hex}@example.com"
     await accounts.sign_up(address, PASSWORD)
-    assert (await sessions.log_in(address, PASSWORD, HERE)).access_token
+    assert (await logins.log_in(address, PASSWORD, HERE)).access_token
     (mail,) = await mails_to(database, address)
     await accounts.verify(re.search(r"#token=([\w-]+)", mail.body_text)[1])
 
@@ -80,9 +82,9 @@ async def test_addresses_have_one_spelling(accounts, email):
         await accounts.create_user(f"  {email.upper()} ", PASSWORD)
 
 
-async def test_an_access_token_names_its_session_and_user(sessions, authentication, email):
+async def test_an_access_token_names_its_session_and_user(logins, authentication, email):
     """A token from a login authenticates as its user, who has all scopes."""
-    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    tokens = await logins.log_in(email, PASSWORD, HERE)
     principal = await authentication.authenticate(f"Bearer {tokens.access_token}")
     assert (principal.email, principal.role, set(principal.scopes)) == (email, "user", {"read", "write"})
 
@@ -94,29 +96,29 @@ async def test_bad_authorization_is_one_answer(authentication, header):
         await authentication.authenticate(header)
 
 
-async def test_log_out_ends_both_tokens_at_once(sessions, authentication, email):
+async def test_log_out_ends_both_tokens_at_once(logins, sessions, authentication, email):
     """After log-out the access token is refused on the next request and the refresh token gives nothing."""
-    tokens = await sessions.log_in(email, PASSWORD, HERE)
-    await sessions.log_out(await authentication.authenticate(f"Bearer {tokens.access_token}"))
+    tokens = await logins.log_in(email, PASSWORD, HERE)
+    await sessions.log_out(await authentication.authenticate(f"Bearer {tokens.access_token}"), HERE)
     with pytest.raises(Unauthenticated):
         await authentication.authenticate(f"Bearer {tokens.access_token}")
     with pytest.raises(Unauthenticated):
         await sessions.refresh(tokens.refresh_token, HERE)
 
 
-async def test_twenty_refreshes_at_once_give_one_pair(sessions, authentication, email):
+async def test_twenty_refreshes_at_once_give_one_pair(logins, sessions, authentication, email):
     """Parallel refreshes with one token all get the same successor, and it works."""
-    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    tokens = await logins.log_in(email, PASSWORD, HERE)
     pairs = await asyncio.gather(*(sessions.refresh(tokens.refresh_token, HERE) for _ in range(20)))
     assert len({pair.refresh_token for pair in pairs}) == 1
     assert (await authentication.authenticate(f"Bearer {pairs[0].access_token}")).email == email
     assert (await sessions.refresh(pairs[0].refresh_token, HERE)).refresh_token != pairs[0].refresh_token
 
 
-async def test_reuse_after_the_successor_was_used_revokes_everything(sessions, authentication, email, database):
+async def test_reuse_after_the_successor_was_used_revokes_everything(logins, sessions, authentication, email, database):
     """A spent token whose successor is in use is a theft: all sessions end and the owner is told."""
-    first = await sessions.log_in(email, PASSWORD, HERE)
-    other = await sessions.log_in(email, PASSWORD, HERE)
+    first = await logins.log_in(email, PASSWORD, HERE)
+    other = await logins.log_in(email, PASSWORD, HERE)
     second = await sessions.refresh(first.refresh_token, HERE)
     third = await sessions.refresh(second.refresh_token, HERE)
     with pytest.raises(Unauthenticated):
@@ -125,64 +127,63 @@ async def test_reuse_after_the_successor_was_used_revokes_everything(sessions, a
         with pytest.raises(Unauthenticated):
             await authentication.authenticate(f"Bearer {access}")
     assert "compromised" in {mail.purpose for mail in await mails_to(database, email)}
-    again = await sessions.log_in(email, PASSWORD, HERE)
-    assert (await authentication.authenticate(f"Bearer {again.access_token}")).email == email
+    again = await logins.log_in(email, PASSWORD, HERE)
+    assert isinstance(again, SecondFactorDue)
+    assert again.methods == ("mail",)
 
 
-async def test_failed_logins_are_slowed_down_not_locked(sessions, email):
+async def test_failed_logins_are_slowed_down_not_locked(logins, email):
     """After ten failures even the right password waits, and is told how long."""
     for _ in range(10):
         with pytest.raises(Unauthenticated):
-            await sessions.log_in(email, "wrong wrong wrong", Origin())
+            await logins.log_in(email, "wrong wrong wrong", Origin())
     with pytest.raises(TooManyRequests) as refused:
-        await sessions.log_in(email, PASSWORD, Origin())
+        await logins.log_in(email, PASSWORD, Origin())
     assert 1 <= refused.value.retry_after_s <= 900
 
 
-async def test_api_keys_authenticate_until_revoked(api_keys, authentication, sessions, email):
+async def test_api_keys_authenticate_until_revoked(api_keys, authentication, logins, email):
     """A key works with its scopes, is listed without its secret, may not act as a session, and ends at once."""
-    owner = await owner_of(email, sessions, authentication)
-    made = await api_keys.create(owner=owner, name="ci", scopes=["read"], expires_at=None)
+    mina = await principal_of(email, logins, authentication)
+    made = await api_keys.create(mina, HERE, name="ci", scopes=["read"], expires_at=None)
     principal = await authentication.authenticate(f"Bearer {made['key']}")
     assert principal.scopes == ("read",)
     for permission in ("write", "session", "admin"):
         with pytest.raises(Forbidden):
             principal.require(permission)
-    (listed,) = await api_keys.list(owner=owner, after=None, limit=50)
+    (listed,) = await api_keys.list(owner=mina.user_id, after=None, limit=50)
     assert "key" not in listed
     assert listed["id"] == made["id"]
-    await api_keys.revoke(made["id"], owner=owner)
+    await api_keys.revoke(made["id"], mina, HERE)
     with pytest.raises(Unauthenticated):
         await authentication.authenticate(f"Bearer {made['key']}")
     with pytest.raises(NotFound):
-        await api_keys.revoke(made["id"], owner=owner)
+        await api_keys.revoke(made["id"], mina, HERE)
 
 
-async def test_a_key_of_somebody_else_looks_missing(api_keys, authentication, sessions, email):
+async def test_a_key_of_somebody_else_looks_missing(api_keys, authentication, logins, email):
     """Revoking a foreign key is the same NotFound as a made-up one."""
-    owner = await owner_of(email, sessions, authentication)
-    made = await api_keys.create(owner=owner, name="ci", scopes=["read"], expires_at=None)
+    mina = await principal_of(email, logins, authentication)
+    made = await api_keys.create(mina, HERE, name="ci", scopes=["read"], expires_at=None)
     with pytest.raises(NotFound):
-        await api_keys.revoke(made["id"], owner=uuid4())
+        await api_keys.revoke(made["id"], replace(mina, user_id=uuid4()), HERE)
     with pytest.raises(Invalid):
-        await api_keys.create(
-            owner=owner, name="x", scopes=["read"], expires_at=SystemClock().now() - timedelta(days=1)
-        )
+        await api_keys.create(mina, HERE, name="x", scopes=["read"], expires_at=SystemClock().now() - timedelta(days=1))
 
 
-async def test_deleting_an_account_ends_it(accounts, authentication, sessions, email):
+async def test_deleting_an_account_ends_it(accounts, authentication, logins, email):
     """A deleted user's token is refused on the next request, and the address is free again."""
-    tokens = await sessions.log_in(email, PASSWORD, HERE)
+    tokens = await logins.log_in(email, PASSWORD, HERE)
     principal = await authentication.authenticate(f"Bearer {tokens.access_token}")
-    await accounts.delete(owner=principal.user_id)
+    await accounts.delete(principal, HERE)
     with pytest.raises(Unauthenticated):
         await authentication.authenticate(f"Bearer {tokens.access_token}")
     await accounts.create_user(email, PASSWORD)
 
 
-async def test_profile_changes_are_checked(accounts, authentication, sessions, email):
+async def test_profile_changes_are_checked(accounts, authentication, logins, email):
     """Time zones are IANA names; what is changed is answered."""
-    owner = await owner_of(email, sessions, authentication)
+    owner = (await principal_of(email, logins, authentication)).user_id
     assert (await accounts.change(owner=owner, changes={"timezone": "Asia/Seoul"}))["timezone"] == "Asia/Seoul"
     with pytest.raises(Invalid):
         await accounts.change(owner=owner, changes={"timezone": "Mars/Olympus"})

@@ -11,8 +11,8 @@ from taske_ray.errors import Unauthenticated
 from taske_ray.security.sealed import VaultError
 from taske_ray.security.vault import Keyring, new_master_key, read_master_key
 from taske_ray.services.authentication import Authentication
+from taske_ray.services.origin import Origin
 from taske_ray.services.sealing import Sealer
-from taske_ray.services.sessions import Origin
 from taske_ray.services.signing import PublicKeys, SigningKeys
 
 pytestmark = pytest.mark.integration
@@ -26,9 +26,9 @@ def signing(database, sealer):
 
 
 @pytest.fixture
-async def token(sessions, email):
+async def token(logins, email):
     """An access token that was minted under the key of the moment."""
-    return (await sessions.log_in(email, PASSWORD, Origin())).access_token
+    return (await logins.log_in(email, PASSWORD, Origin())).access_token
 
 
 def replica(database):
@@ -41,7 +41,7 @@ def change(url, statement):
         return connection.execute(statement)
 
 
-async def test_a_rotation_keeps_the_old_tokens_for_their_life(database, database_url, signing, sessions, email, token):
+async def test_a_rotation_keeps_the_old_tokens_for_their_life(database, database_url, signing, logins, email, token):
     """By command: new tokens have the new key at once, in every process; old ones live on, both keys are shown."""
     other = SigningKeys(database, signing._sealer)
     old = (await other.current()).kid
@@ -49,19 +49,19 @@ async def test_a_rotation_keeps_the_old_tokens_for_their_life(database, database
     assert kid != old
     assert (await other.current()).kid == kid
     assert list(await PublicKeys(database).read())[:2] == [kid, old]
-    fresh = (await sessions.log_in(email, PASSWORD, Origin())).access_token
+    fresh = (await logins.log_in(email, PASSWORD, Origin())).access_token
     for access in (token, fresh):
         assert (await replica(database).authenticate(f"Bearer {access}")).email == email
     rest = change(database_url, f"SELECT retired_at - clock_timestamp() FROM signing_keys WHERE kid = '{old}'")
     assert 600 <= rest.fetchone()[0].total_seconds() <= 605
 
 
-async def test_a_retired_key_is_refused_by_who_has_it_cached(database, database_url, signing, token, sessions, email):
+async def test_a_retired_key_is_refused_by_who_has_it_cached(database, database_url, signing, token, logins, email):
     """When the old key's time is over, the next request is refused, also where the key is still in memory."""
     warm = replica(database)
     await warm.authenticate(f"Bearer {token}")
     await signing.rotate()
-    fresh = (await sessions.log_in(email, PASSWORD, Origin())).access_token
+    fresh = (await logins.log_in(email, PASSWORD, Origin())).access_token
     await warm.authenticate(f"Bearer {token}")
     change(database_url, "UPDATE signing_keys SET retired_at = clock_timestamp() WHERE retired_at IS NOT NULL")
     with pytest.raises(Unauthenticated):
@@ -131,9 +131,7 @@ async def test_a_private_key_opens_under_its_own_id_only(database, database_url,
     assert (await SigningKeys(database, sealer).current()).kid == (await signing.current()).kid
 
 
-async def test_what_ends_an_account_or_a_session_ends_its_tokens(
-    database, database_url, sessions, authentication, email
-):
+async def test_what_ends_an_account_or_a_session_ends_its_tokens(database, database_url, logins, authentication, email):
     """An old token is refused on the next request in every process once its session or account ends."""
     warm = replica(database)
     endings = [
@@ -144,7 +142,7 @@ async def test_what_ends_an_account_or_a_session_ends_its_tokens(
     ]
     for ending in endings:
         change(database_url, f"UPDATE users SET status = 'active', not_before = '1970-01-01' WHERE email = '{email}'")
-        token = (await sessions.log_in(email, PASSWORD, Origin())).access_token
+        token = (await logins.log_in(email, PASSWORD, Origin())).access_token
         await warm.authenticate(f"Bearer {token}")
         change(database_url, ending)
         for process in (warm, authentication):
@@ -152,10 +150,10 @@ async def test_what_ends_an_account_or_a_session_ends_its_tokens(
                 await process.authenticate(f"Bearer {token}")
 
 
-async def test_a_role_is_never_read_from_the_token(database, database_url, sessions, email):
+async def test_a_role_is_never_read_from_the_token(database, database_url, logins, email):
     """A changed role counts from the next request of the same token."""
     warm = replica(database)
-    token = (await sessions.log_in(email, PASSWORD, Origin())).access_token
+    token = (await logins.log_in(email, PASSWORD, Origin())).access_token
     for role in ("user", "admin", "user"):
         change(database_url, f"UPDATE users SET role = '{role}' WHERE email = '{email}'")
         assert (await warm.authenticate(f"Bearer {token}")).role == role

@@ -1,6 +1,8 @@
 """What all apps do alike: problems, permissions, the front, and starting late."""
 
 import inspect
+from dataclasses import replace
+from typing import get_args
 from uuid import UUID
 
 import httpx
@@ -9,7 +11,7 @@ from starlette.responses import Response
 
 from deployments.console.app import document
 from deployments.shared.application import Appearance, new_app, router
-from deployments.shared.gate import Gate, needs
+from deployments.shared.gate import Gate, Permission, needs
 from deployments.shared.late import LateApp
 from deployments.shared.problems import pointer, status_of, statuses
 from deployments.shared.replicas import options
@@ -133,7 +135,7 @@ def test_every_operation_names_its_permission():
     """The whole document: each operation has a permission and says so in its security."""
     for path, operations in document("http://x.example")["paths"].items():
         for method, operation in operations.items():
-            assert operation["x-permission"] in {"public", "read", "write", "session", "operator", "admin"}, path
+            assert operation["x-permission"] in get_args(Permission), path
             assert method == "get" or operation["x-permission"] != "read" or path.endswith("/plan"), path
 
 
@@ -157,6 +159,18 @@ def test_who_may_do_what(principal, allowed):
             assert permission not in allowed
         else:
             assert permission in allowed
+
+
+def test_what_protects_an_account_needs_a_recent_proof():
+    """A session may change the account's protection only soon after its user proved who they are; a key never may."""
+    session = Principal(somebody, "a@b.c", "user", "en", somebody, None, ("read", "write"))
+    with pytest.raises(Forbidden) as refused:
+        session.require("recent")
+    assert refused.value.code == "reauthentication_required"
+    replace(session, recent=True).require("recent")
+    with pytest.raises(Forbidden) as refused:
+        replace(session, session_id=None, key_id=somebody).require("recent")
+    assert refused.value.code == "session_required"
 
 
 async def test_an_app_is_opened_at_the_start_and_closed_at_the_end():
