@@ -5,6 +5,7 @@ line, by `actors/cluster.py` and by each `deployments/*/deployment.py`.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,11 +31,12 @@ class Density:
 
 @dataclass(frozen=True, slots=True)
 class SocialLogin:
-    """An OpenID provider that users may log in with."""
+    """A provider that users may log in with: OpenID, or, under the name `github`, GitHub's own dialect."""
 
+    name: str
     client_id: str
     client_secret: str = field(repr=False)
-    issuer: str | None = None
+    issuer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Settings:
     require_email_verification: bool = False
     signup: Literal["open", "closed"] = "open"
     demo_url: str | None = None
+    social_logins: tuple[SocialLogin, ...] = ()
     density: Density = field(default_factory=Density)
 
     @property
@@ -98,6 +101,7 @@ class Settings:
             "REQUIRE_EMAIL_VERIFICATION": str(self.require_email_verification).lower(),
             "SIGNUP": self.signup,
             "DEMO_URL": self.demo_url,
+            **{name: value for login in self.social_logins for name, value in _as_variables(login).items()},
             **{name.upper(): str(getattr(self.density, name)) for name in Density.__dataclass_fields__},
         }
         return {f"TASKE_{name}": value for name, value in values.items() if value}
@@ -152,6 +156,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         require_email_verification=_boolean(env, "REQUIRE_EMAIL_VERIFICATION", default=smtp_url is not None),
         signup=_choice(env, "SIGNUP", ("open", "closed")),  # type: ignore[arg-type]
         demo_url=_origin(text("DEMO_URL")),
+        social_logins=_social_logins(env),
         density=Density(
             **{
                 name: _number(env, name.upper(), getattr(usual, name), 1, 1_000_000)
@@ -162,6 +167,48 @@ def _read(env: Mapping[str, str]) -> Settings:
     if settings.database_url and not settings.master_key:
         raise StartRefused("TASKE_MASTER_KEY is required with TASKE_DATABASE_URL: 32 bytes, base64")
     return settings
+
+
+_own_issuers = {"google": "https://accounts.google.com", "github": "https://github.com"}
+_of_social_login = re.compile(r"TASKE_OIDC_([A-Z0-9_]+?)_(CLIENT_ID|CLIENT_SECRET|SECRET|ISSUER)")
+
+
+def _social_logins(env: Mapping[str, str]) -> tuple[SocialLogin, ...]:
+    found: dict[str, dict[str, str]] = {}
+    for variable, value in env.items():
+        if not variable.startswith("TASKE_OIDC_") or not value:
+            continue
+        parts = _of_social_login.fullmatch(variable)
+        if parts is None:
+            raise StartRefused(f"{variable} is none of TASKE_OIDC_<NAME>_CLIENT_ID, …_CLIENT_SECRET and …_ISSUER")
+        found.setdefault(parts[1].lower(), {})[parts[2]] = value
+    return tuple(_social_login(name, values) for name, values in sorted(found.items()))
+
+
+def _social_login(name: str, values: Mapping[str, str]) -> SocialLogin:
+    prefix = f"TASKE_OIDC_{name.upper()}"
+    secrets = {values[key] for key in ("CLIENT_SECRET", "SECRET") if key in values}
+    if "CLIENT_ID" not in values or len(secrets) != 1:
+        raise StartRefused(f"{prefix}_CLIENT_ID and one {prefix}_CLIENT_SECRET go together")
+    issuer = values.get("ISSUER") or _own_issuers.get(name)
+    if issuer is None:
+        raise StartRefused(f"{prefix}_ISSUER is missing: the address of the provider, as it names itself")
+    parts = urlsplit(issuer)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
+        raise StartRefused(f"{prefix}_ISSUER must be an http or https URL without a query, not {issuer!r}")
+    return SocialLogin(name, values["CLIENT_ID"], secrets.pop(), issuer)
+
+
+def _as_variables(login: SocialLogin) -> dict[str, str]:
+    prefix = f"OIDC_{login.name.upper()}"
+    values = {"CLIENT_ID": login.client_id, "CLIENT_SECRET": login.client_secret, "ISSUER": login.issuer}
+    return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
 def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
