@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from taske_ray.clock import Clock
+from taske_ray.core.url import BadUrl, WebUrl, parse_url
 from taske_ray.integrations.egress import EgressDenied, EgressGuard
 from taske_ray.integrations.sign_in.identity import Identity, ProviderAway, Return, SignInRefused, Visit
 from taske_ray.integrations.sign_in.provider_calls import ProviderCalls
 from taske_ray.integrations.sign_in.remembered import Remembered
 from taske_ray.integrations.transport import Transport
-from taske_ray.integrations.urls import BadUrl, WebUrl, parse_url
 from taske_ray.security.id_tokens import (
     BadIdToken,
     VerificationKey,
