@@ -13,6 +13,7 @@ An error's docstring is its default message and its `code` is stable for clients
     ├── Unauthenticated         nobody we know
     ├── Forbidden               known, but not allowed
     ├── TooLarge                more bytes than we take
+    ├── RequestTimeout          a request that arrives too slowly
     ├── UnsupportedMediaType    a body that is not JSON
     ├── TooManyRequests         slow down; carries `retry_after_s`
     ├── Unavailable             the database or a part of the service is away; carries `retry_after_s`
@@ -115,6 +116,12 @@ class TooLarge(TaskeError):
     """The body is larger than 1 MiB."""
 
     code = "too_large"
+
+
+class RequestTimeout(TaskeError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
 
 
 class UnsupportedMediaType(TaskeError):

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from deployments.auth_api.routes import accounts, logins, protection
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
+from deployments.shared.intake import Intake
 from taske_ray.bootstrap import AccountServices
 
 prefix = "/auth"
@@ -14,7 +15,7 @@ _max_bytes = 4096  # nothing longer is ever hashed
 
 def create_app(services: AccountServices, appearance: Appearance) -> FastAPI:
     """The app, to be served under `prefix`."""
-    gate = Gate(services.authentication, services.idempotency, _max_bytes)
+    gate = Gate(services.authentication, services.idempotency, Intake(_max_bytes))
     app = new_app("Taske accounts", gate=gate, appearance=appearance, routers=routers)
     app.state.services = services
     app.state.origin = appearance.url

@@ -107,9 +107,7 @@ async def static(name: str) -> Response:
 
 def create_app(services: ConsoleServices, appearance: Appearance) -> FastAPI:
     """The app, to be served at `/`."""
-    app = new_app(
-        "Taske console", gate=Gate(services.authentication), appearance=appearance, routers=[router], personal=False
-    )
+    app = new_app("Taske console", gate=Gate(services.authentication), appearance=appearance, routers=[router])
     app.state.services = services
     app.state.document = document(appearance.url)
     return app
@@ -127,7 +125,7 @@ def document(url: str) -> dict[str, Any]:
 
 def _file(name: str, media_type: str) -> Response:
     content = files("deployments.console").joinpath("static", name).read_bytes()
-    return Response(content, media_type=f"{media_type}; charset=utf-8")
+    return Response(content, headers={"cache-control": "no-cache"}, media_type=f"{media_type}; charset=utf-8")
 
 
 def _version() -> str:

@@ -9,14 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments.shared.bodies import read_body
-from deployments.shared.front import Front, protecting_headers
-from deployments.shared.problems import problem_of, refusal, request_id_of
+from deployments.shared.front import Front
+from deployments.shared.headers import protecting_headers
+from deployments.shared.intake import Intake
+from deployments.shared.problems import problem, problem_of, refusal, request_id_of
 from taske_ray.clock import Clock
 from taske_ray.core.times import format_time
 from taske_ray.core.webhook import Delivery
 from taske_ray.errors import Invalid, NotFound, TaskeError
-from taske_ray.services.deliveries import Deliveries, Received
+from taske_ray.services.deliveries import Deliveries, FailedRun, Received
 
 _token = re.compile(r"/([A-Za-z0-9_-]{22,100})")
 _most_parameters = 1000
@@ -29,6 +30,7 @@ class HooksApp:
     def __init__(self, deliveries: Deliveries, clock: Clock) -> None:
         self._deliveries = deliveries
         self._clock = clock
+        self._intake = Intake()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
@@ -44,13 +46,14 @@ class HooksApp:
 
     async def _answer(self, request: Request) -> Response:
         scope = request.scope
-        found = _token.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
+        found = _token.fullmatch(_path_of(scope))
         if request.method != "POST":
             return refusal(405, request, {"Allow": "POST"}, instance=_path)
         if found is None:
             raise NotFound
-        body = await read_body(request)
-        return _response(await self._deliveries.accept(found[1], self._delivery(scope, body)))
+        async with self._intake.body(request) as body:
+            received = await self._deliveries.accept(found[1], self._delivery(scope, body))
+        return _response(received) if received.failed is None else _failed(received.failed, request)
 
     def _delivery(self, scope: Scope, body: bytes) -> Delivery:
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
@@ -68,7 +71,17 @@ class HooksApp:
 
 def create_app(deliveries: Deliveries, *, clock: Clock, url: str) -> ASGIApp:
     """The app, to be served under `/hooks`."""
-    return Front(HooksApp(deliveries, clock), protecting_headers(https=url.startswith("https:"), personal=True))
+    headers = protecting_headers(https=url.startswith("https:"), sandboxed=True)
+    return Front(HooksApp(deliveries, clock), headers)
+
+
+def _path_of(scope: Scope) -> str:
+    """The path below `/hooks` as it was sent: another spelling of a token is another token (security, 12.1)."""
+    path: str = scope["path"]
+    sent = scope.get("raw_path")
+    if sent is not None and sent.partition(b"?")[0] != path.encode():
+        return ""
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _query(raw: bytes) -> dict[str, str | list[str]]:
@@ -92,6 +105,20 @@ def _response(received: Received) -> Response:
         return Response(received.body, received.status, headers, media_type="text/plain")
     body = b"" if received.body is None and headers else orjson.dumps(received.body)
     return Response(body, received.status, headers, media_type="application/json")
+
+
+def _failed(run: FailedRun, request: Request) -> Response:
+    """The run that was to give the answer gives none."""
+    message = run.error.get("message") if isinstance(run.error, dict) else None
+    return problem(
+        status=502,
+        code="run_failed",
+        title="The run gives no result.",
+        detail=str(message or f"The run is {run.status}."),
+        instance=_path,
+        request_id=request_id_of(request),
+        more={"run_id": run.run_id, "run_status": run.status, "error": run.error},
+    )
 
 
 async def _live(receive: Receive, send: Send) -> None:

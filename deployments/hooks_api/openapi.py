@@ -30,7 +30,10 @@ document: dict[str, Any] = {
                 "413": {"$ref": "#/components/responses/Problem"},
                 "422": {"$ref": "#/components/responses/Problem"},
                 "429": {"$ref": "#/components/responses/Problem"},
-                "502": {"description": "The run failed (`respond: result`).", "content": {"application/json": {}}},
+                "502": {
+                    "description": "The run gave no result: a problem with `run_id`, `run_status`, `error`.",
+                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                },
                 "503": {"$ref": "#/components/responses/Problem"},
             },
         }

@@ -11,9 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
-from deployments.shared.front import Front, protecting_headers
+from deployments.shared.front import Front
 from deployments.shared.gate import Gate, GatedRoute
+from deployments.shared.headers import protecting_headers
 from deployments.shared.problems import invalid_input, problem_of, refusal, request_id_of
 from taske_ray.errors import TaskeError
 
@@ -32,10 +34,8 @@ def router() -> APIRouter:
     return APIRouter(route_class=GatedRoute)
 
 
-def new_app(
-    title: str, *, gate: Gate, appearance: Appearance, routers: Sequence[APIRouter], personal: bool = True
-) -> FastAPI:
-    """An app with these routes; `personal`: no cache keeps its answers. Its document is served by the console."""
+def new_app(title: str, *, gate: Gate, appearance: Appearance, routers: Sequence[APIRouter]) -> FastAPI:
+    """An app with these routes. Its document is served by the console."""
     app = FastAPI(title=title, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.gate = gate
     app.state.cursor_key = appearance.cursor_key
@@ -47,15 +47,30 @@ def new_app(
         app.include_router(one)
     if appearance.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(appearance.cors_origins),
-            allow_credentials=True,
+            _Cors,
+            allow_origins=appearance.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type", "if-match", "idempotency-key"],
-            expose_headers=["etag", "retry-after", "x-request-id"],
+            expose_headers=["etag", "idempotency-replayed", "location", "retry-after", "x-request-id"],
         )
-    app.add_middleware(Front, headers=protecting_headers(https=appearance.url.startswith("https:"), personal=personal))
+    app.add_middleware(Front, headers=protecting_headers(https=appearance.url.startswith("https:")))
     return app
+
+
+class _Cors(CORSMiddleware):
+    """Exact origins only, and no cookies: who calls from elsewhere sends `Authorization` (security, 13.2 and 13.3)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the library does, but that a refusal is a problem like any other."""
+        request = Request(scope)
+        asked = scope["method"] == "OPTIONS" and "origin" in request.headers
+        if asked and "access-control-request-method" in request.headers:
+            response = self.preflight_response(request.headers)
+            if response.status_code >= HTTPStatus.BAD_REQUEST:
+                response = refusal(response.status_code, request)
+            await response(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -82,4 +97,4 @@ def _methods(request: Request) -> list[str]:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             found |= route.methods or set()
-    return sorted(found)
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))

@@ -1,9 +1,10 @@
-"""What stands before every app: a request id, headers that protect browsers, and an answer when all else breaks."""
+"""What stands before every app: a request id, protecting headers, HEAD, and an answer when all else breaks."""
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.shared.problems import problem_of, unexpected
@@ -13,33 +14,14 @@ from taske_ray.errors import TaskeError
 
 _log = logging.getLogger(__name__)
 _request_id = re.compile(rb"[A-Za-z0-9-]{8,64}")
-_policy = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-)
-
-
-def protecting_headers(*, https: bool, personal: bool) -> list[tuple[bytes, bytes]]:
-    """The headers of every answer (security, 13.1); `personal`: no cache may keep it."""
-    headers = {
-        "content-security-policy": _policy,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cross-origin-opener-policy": "same-origin",
-    }
-    if https:
-        headers["strict-transport-security"] = "max-age=31536000"
-    if personal:
-        headers |= {"cache-control": "no-store", "vary": "Authorization"}
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 class Front:
     """The outermost layer of an app; plain ASGI, because it stands in the way of every webhook."""
 
-    def __init__(self, app: ASGIApp, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
-        self._headers = list(headers)
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on; nothing but an answer comes out."""
@@ -48,31 +30,50 @@ class Front:
             return
         given = _given_id(scope)
         request_id = given or new_id().hex
-        own_headers = [] if given else [(b"x-request-id", request_id.encode())]
+        answer = _Answer(send, self._headers, None if given else request_id, without_body=scope["method"] == "HEAD")
+        if answer.without_body:
+            scope = {**scope, "method": "GET"}
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                own = {name for name, _ in message["headers"]}
-                extra = [pair for pair in self._headers if pair[0] not in own]
-                message = {**message, "headers": [*message["headers"], *extra, *own_headers]}
-            await send(message)
-
         with logs.bound(request_id=request_id):
             try:
-                await self._app(scope, receive, sending)
+                await self._app(scope, receive, answer.send)
+            except ClientDisconnect:
+                return  # in the middle of its own request: nobody is there to answer
             except TaskeError as error:
-                if started:
+                if answer.started:
                     raise
-                await problem_of(error, instance=scope["path"], request_id=request_id)(scope, receive, sending)
+                problem = problem_of(error, instance=scope["path"], request_id=request_id)
+                await problem(scope, receive, answer.send)
             except Exception:
                 _log.exception("a request failed")
-                if started:
+                if answer.started:
                     raise
-                await unexpected(instance=scope["path"], request_id=request_id)(scope, receive, sending)
+                await unexpected(instance=scope["path"], request_id=request_id)(scope, receive, answer.send)
+
+
+class _Answer:
+    """One answer on its way out: the headers that every answer has are added, and for HEAD its body stays behind."""
+
+    __slots__ = ("_headers", "_send", "started", "without_body")
+
+    def __init__(
+        self, send: Send, headers: list[tuple[bytes, bytes]], request_id: str | None, *, without_body: bool
+    ) -> None:
+        self._send = send
+        self._headers = headers if request_id is None else [*headers, (b"x-request-id", request_id.encode())]
+        self.started = False
+        self.without_body = without_body
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on to the server."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            own = {name for name, _ in message["headers"]} - {b"vary"}  # it adds up
+            extra = [pair for pair in self._headers if pair[0] not in own]
+            message = {**message, "headers": [*message["headers"], *extra]}
+        elif self.without_body:
+            message = {**message, "body": b""}
+        await self._send(message)
 
 
 def _given_id(scope: Scope) -> str | None:

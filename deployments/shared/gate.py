@@ -4,7 +4,7 @@ Every route names its permission with `needs(…)`; one that does not cannot be 
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends
@@ -12,7 +12,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deployments.shared import bodies
+from deployments.shared.bodies import parse_json, require_json
+from deployments.shared.intake import Intake
 from taske_ray.errors import Unauthenticated
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.idempotency import Answer, Idempotency
@@ -34,7 +35,7 @@ class Gate:
 
     authentication: Authentication
     idempotency: Idempotency | None = None
-    max_bytes: int = bodies.max_bytes
+    intake: Intake = field(default_factory=Intake)
 
     async def admit(self, request: Request, permission: Permission, route: Route) -> Response:
         """Answer one request. Raises what refuses it."""
@@ -43,20 +44,18 @@ class Gate:
             principal = await self.authentication.authenticate(request.headers.get("authorization"))
             principal.require(permission)
         request.state.principal = principal
-        body = b"" if request.method in ("GET", "HEAD") else await self._read(request)
-        key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        if key is None or self.idempotency is None:
+        if request.method == "GET":
             return await route(request)
-        owner = principal.user_id if principal else None
-        return await self._once(key, owner, body, request, route)
-
-    async def _read(self, request: Request) -> bytes:
-        body = await bodies.read_body(request, self.max_bytes)
-        request._body = body  # noqa: SLF001 - what the framework reads next, already counted
-        if body:
-            bodies.require_json(request)
-            request._json = bodies.parse_json(body)  # noqa: SLF001 - parsed once, strictly
-        return body
+        async with self.intake.body(request) as body:
+            request._body = body  # noqa: SLF001 - what the framework reads next, already counted
+            if body:
+                require_json(request)
+                request._json = parse_json(body)  # noqa: SLF001 - parsed once, strictly
+            key = request.headers.get("idempotency-key") if request.method == "POST" else None
+            if key is None or self.idempotency is None:
+                return await route(request)
+            owner = principal.user_id if principal else None
+            return await self._once(key, owner, body, request, route)
 
     async def _once(self, key: str, owner: Any, body: bytes, request: Request, route: Route) -> Response:
         assert self.idempotency is not None

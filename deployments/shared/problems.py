@@ -1,6 +1,6 @@
 """Errors as answers: the only place that knows both our error classes and HTTP statuses (RFC 9457)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ statuses: dict[type[TaskeError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.TooLarge: 413,
+    errors.RequestTimeout: 408,
     errors.UnsupportedMediaType: 415,
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
@@ -58,10 +59,10 @@ def problem(
     detail: str,
     instance: str,
     request_id: str,
-    fields: Iterable[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """One problem as a response."""
+    """One problem as a response; `more`: members that only this kind of problem has."""
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
         "title": title,
@@ -70,10 +71,8 @@ def problem(
         "instance": instance,
         "request_id": request_id,
         "code": code,
+        **(more or {}),
     }
-    found = [{"pointer": field.pointer, "code": field.code, "message": field.message} for field in fields]
-    if found:
-        body["errors"] = found
     return Response(orjson.dumps(body), status, dict(headers or {}), media_type="application/problem+json")
 
 
@@ -93,9 +92,15 @@ def problem_of(error: TaskeError, *, instance: str, request_id: str) -> Response
         detail=error.message,
         instance=instance,
         request_id=request_id,
-        fields=error.errors if isinstance(error, Invalid) else (),
         headers=headers,
+        more=_broken_rules(error),
     )
+
+
+def _broken_rules(error: TaskeError) -> dict[str, Any]:
+    fields = error.errors if isinstance(error, Invalid) else ()
+    found = [{"pointer": field.pointer, "code": field.code, "message": field.message} for field in fields]
+    return {"errors": found} if found else {}
 
 
 def unexpected(*, instance: str, request_id: str) -> Response:

@@ -122,6 +122,9 @@ def _front_door(run_dir: str, ports: range, host: str) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[3]),
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports[4]),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports[-1]),
+        "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(haproxy.BUFFER_BYTES),
+        # Serve decodes this header; what senders of webhooks call so must not fail them.
+        "RAY_SERVE_SESSION_ID_HEADER_KEY": "x-taske-not-used",
         haproxy.BIND_HOST: host,
     }
 

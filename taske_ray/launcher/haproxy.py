@@ -25,40 +25,76 @@ BIND_HOST: Final = "TASKE_HAPROXY_HOST"
 TRUSTED_PROXIES: Final = "TASKE_TRUSTED_PROXIES"
 """Comma-separated addresses or networks of outer proxies whose forwarding headers are believed."""
 
-SLOWEST_HEAD_S: Final = 15
+PUBLIC_URL: Final = "TASKE_PUBLIC_URL"
+"""Where it is https, browsers are told to keep to it."""
+
+SLOWEST_HEAD_S: Final = 10
+SLOWEST_BODY_S: Final = 20
+"""For what fits into the buffer; of longer bodies the application counts the time and the bytes."""
+SLOWEST_READER_S: Final = 60
+BUFFER_BYTES: Final = 128 * 1024
+"""More than the longest head that is read before it is refused, so that the refusal can say why."""
+LONGEST_HEAD_BYTES: Final = 32 * 1024
+LONGEST_TARGET_BYTES: Final = 8 * 1024
+MOST_FIELDS: Final = 100
 RETRY_AFTER_S: Final = 2
+_FIELDS_READ: Final = 1000
 _DONE: Final = "# rewritten by taske"
 _PR_SET_PDEATHSIG: Final = 1
 
-# Everything a client could use to pretend to be somewhere else, to shorten another's request, or to name its own.
+# Everything a client could use to pretend to be somewhere else, to shorten another's request, or to leave HTTP.
 _FORWARDING: Final = ("x-forwarded-", "forwarded", "x-real-ip", "x-client-ip", "true-client-ip")
 _NEVER_FROM_OUTSIDE: Final = (
     "x-request-timeout-seconds",
     "serve_multiplexed_model_id",
     "serve-multiplexed-model-id",
+    "x-taske-not-used",  # where Serve looks for a session's name (`environment.py`)
+    "upgrade",
 )
 
-_PROBLEMS: Final = {
-    400: ("Bad Request", "The request is not valid HTTP."),
-    408: ("Request Timeout", "The head of the request did not arrive in time."),
-    500: ("Internal Server Error", "The request could not be passed on."),
-    502: ("Service Unavailable", "The service is starting, restarting or overloaded; try again shortly."),
-    503: ("Service Unavailable", "The service is starting, restarting or overloaded; try again shortly."),
-    504: ("Service Unavailable", "The service did not answer in time; try again shortly."),
+PROTECTING: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+    "vary": "Authorization",
 }
+"""What `deployments/shared/headers.py` puts on every answer, here for those that no application made."""
+HSTS: Final = "max-age=31536000"
+
+_UNAVAILABLE: Final = ("unavailable", "The service cannot do this right now; try again shortly.")
+_PROBLEMS: Final = {
+    400: ("bad_request", "The request is not valid HTTP.", "Send HTTP/1.1."),
+    404: ("not_found", "There is no such thing.", "There is no such thing."),
+    408: ("request_timeout", "The request did not arrive in time.", "A request has to arrive within 30 seconds."),
+    413: ("too_large", "The body is larger than 1 MiB.", "The body is larger than 1 MiB."),
+    431: ("headers_too_large", "The head of the request is too large.", "32 KiB, 100 fields, 8 KiB of target."),
+    500: ("internal", "Something went wrong here.", "The service could not answer."),
+    502: (*_UNAVAILABLE, "A part of the service has gone away; try again shortly."),
+    503: (*_UNAVAILABLE, "The service is starting, restarting or overloaded; try again shortly."),
+    504: (*_UNAVAILABLE, "The service did not answer in time; try again shortly."),
+}
+"""Code, title and detail; the first two as `deployments/shared/problems.py` has them."""
+_OF_HAPROXY: Final = (400, 404, 408, 413, 500, 502, 503, 504)
+"""What HAProxy or Serve may answer by themselves; 431 is answered by our rule alone."""
+_OF_SERVE: Final = (404, 408, 500, 503)
+"""What Serve answers with a line of plain text when it cannot ask the application."""
 
 
-def rewrite(config: str, *, error_dir: Path, host: str | None, trusted: Sequence[str]) -> str:
+def rewrite(config: str, *, host: str | None, trusted: Sequence[str], https: bool = False) -> str:
     """The configuration as Ray wrote it, with our front door in it; what is rewritten already stays as it is.
 
     Raises ValueError if a line that must be replaced is not there: better no door than an open one.
     """
     if config.startswith(_DONE):
         return config
-    sections = [_section(lines, error_dir, host, trusted) for lines in _sections(config)]
+    sections = [_section(lines, host, trusted, https=https) for lines in _sections(config)]
     text = "\n".join([_DONE, *(line for lines in sections for line in lines), ""])
-    page = f"errorfile 503 {error_dir / '503.http'}"
-    for needed in ("mode 600 level admin", "http-request set-header x-forwarded-for", page):
+    for needed in ("mode 600 level admin", "http-request set-header x-forwarded-for", "http-error status 503"):
         if needed not in text:
             raise ValueError(f"Ray's HAProxy configuration has changed: nothing to hang {needed!r} on")
     return text
@@ -74,62 +110,115 @@ def _sections(config: str) -> Iterator[list[str]]:
     yield section
 
 
-def _section(lines: list[str], error_dir: Path, host: str | None, trusted: Sequence[str]) -> list[str]:
+def _section(lines: list[str], host: str | None, trusted: Sequence[str], *, https: bool) -> list[str]:
     title = lines[0].strip() if lines else ""
     if title in ("frontend prometheus", "listen stats"):
         return []  # both would be open to everybody who reaches the port; Ray itself uses the admin socket
-    kept = [line for line in lines if not _is_noise(line)]
+    kept = [line for line in lines if not _is_replaced(line)]
     if title == "global":
-        return [line.replace("mode 666 level admin", "mode 600 level admin") for line in kept]
+        kept = [line.replace("mode 666 level admin", "mode 600 level admin") for line in kept]
+        return [*kept, f"    tune.http.maxhdr {_FIELDS_READ}"]
     if title == "defaults":
-        kept = [line for line in kept if not line.strip().startswith("errorfile ")]
         return [
             *kept,
             f"    timeout http-request {SLOWEST_HEAD_S}s",
-            *(f"    errorfile {status} {error_dir / f'{status}.http'}" for status in _PROBLEMS),
+            f"    timeout client {SLOWEST_READER_S}s",
+            *(f"    http-error {_page(status, https=https)}" for status in _OF_HAPROXY),
         ]
     if title == "frontend http_frontend":
-        return _front_door(kept, host, trusted)
-    if title == "backend default_backend":  # nothing is deployed yet: an errorfile says so
+        return _front_door(kept, host, trusted, https=https)
+    if title == "backend default_backend":  # nothing is deployed yet: an error page says so
         return [title, "    http-request return status 503 default-errorfiles"]
     return kept
 
 
-def _is_noise(line: str) -> bool:
+def _is_replaced(line: str) -> bool:
     """Access logs carry hook tokens, and by default go to whoever listens on the syslog port."""
-    return bool(re.match(r"\s*(log\s|option httplog\b|timeout http-request\b|#)", line))
+    return bool(re.match(r"\s*(log\s|option httplog\b|timeout http-request\b|timeout client\b|errorfile\s|#)", line))
 
 
-def _front_door(lines: list[str], host: str | None, trusted: Sequence[str]) -> list[str]:
+def _front_door(lines: list[str], host: str | None, trusted: Sequence[str], *, https: bool) -> list[str]:
     out: list[str] = []
     for line in lines:
         bind = re.match(r"(\s*)bind \S+:(\d+)\s*$", line)
         if bind is None:
             out.append(line)
             continue
-        out.append(f"{bind[1]}bind {_bind_address(host)}:{bind[2]}" if host else line)
-        out.extend(f"    {rule}" for rule in _rules(trusted))
+        place = f"{_bind_address(host)}:{bind[2]}" if host else line.split()[1]
+        out.append(f"{bind[1]}bind {place} proto h1")
+        out.extend(f"    {rule}" for rule in (*_requests(trusted, https=https), *_responses()))
     return out
 
 
-def _rules(trusted: Sequence[str]) -> list[str]:
+def _requests(trusted: Sequence[str], *, https: bool) -> list[str]:
     believed = f"acl trusted_proxy src {' '.join(trusted)}" if trusted else "acl trusted_proxy always_false"
-    hidden = json.dumps({"type": "/problems/not_found", "title": "Not Found", "status": 404, "instance": None})
     return [
+        "http-request set-var(txn.fields) req.fhdr_cnt",  # of the client; ours come on top
         believed,
         *(f"http-request del-header {name} -m beg if !trusted_proxy" for name in _FORWARDING),
         *(f"http-request del-header {name}" for name in _NEVER_FROM_OUTSIDE),
         # We name requests ourselves; a delivery keeps its own name, because services sign it or repeat it.
-        "http-request del-header x-request-id if !{ path_beg /hooks/ }",
+        "unique-id-format %[uuid]",
+        "acl of_hooks path_beg /hooks/",
+        "acl has_id req.hdr(x-request-id) -m reg ^[A-Za-z0-9-]{8,64}$",
+        "http-request set-header x-request-id %[unique-id] if !of_hooks or !has_id",
+        "http-request set-var(txn.id) req.hdr(x-request-id)",
+        "http-request set-var(txn.instance) path,json(utf8ps) if !of_hooks",
+        "http-request set-var(txn.instance) str(/hooks/…) if of_hooks",  # a token is a secret: no answer repeats it
+        f"acl too_many var(txn.fields) -m int gt {MOST_FIELDS}",
+        f"acl head_too_long req.hdrs,length gt {LONGEST_HEAD_BYTES}",
+        f"acl target_too_long url,length gt {LONGEST_TARGET_BYTES}",
+        f"http-request return {_page(431, https=https)} if too_many or head_too_long or target_too_long",
+        "acl of_ray path,url_dec -m beg -i /-/",
+        "acl of_ray path,url_dec -m str -i /-",
+        f"http-request return {_page(404, https=https)} if of_ray",
         # One header line: whoever reads it takes the last line and, in it, the last address it does not trust.
         "http-request set-var(txn.forwarded) req.fhdr(x-forwarded-for)",
         "http-request set-header x-forwarded-for %[src] if !{ var(txn.forwarded) -m found }",
         'http-request set-header x-forwarded-for "%[var(txn.forwarded)], %[src]" if { var(txn.forwarded) -m found }',
         "http-request set-header x-forwarded-proto http if !{ req.hdr(x-forwarded-proto) -m found }",
-        "acl of_ray path,url_dec -m beg -i /-/",
-        "acl of_ray path,url_dec -m str -i /-",
-        f"http-request return status 404 content-type application/problem+json string {_quoted(hidden)} if of_ray",
+        # Serve would read whole bodies into memory, however long, only to notice when a client goes away.
+        "http-request set-header x-request-disconnect-disabled ?1",
+        # A slow body waits here, where it costs a buffer, and not in one of a replica's places.
+        f"http-request wait-for-body time {SLOWEST_BODY_S}s",
     ]
+
+
+def _responses() -> list[str]:
+    return [
+        "http-after-response del-header server",
+        # Our pages for 502 and 504 mean the same as 503; an application's own 502 has no time to come back.
+        "acl of_ours res.hdr(retry-after) -m found",
+        'http-after-response set-status 503 reason "Service Unavailable" if { status 502 504 } of_ours',
+        "acl plain res.hdr(content-type) -m beg text/plain",
+        *(
+            f"http-response return status {status} default-errorfiles if {{ status {status} }} plain"
+            for status in _OF_SERVE
+        ),
+    ]
+
+
+def _page(status: int, *, https: bool) -> str:
+    """An answer of HAProxy's own, as the rest of a rule; 502 to 504 all say 503: try again."""
+    code, title, detail = _PROBLEMS[status]
+    answered = 503 if status > 500 else status  # noqa: PLR2004 - HTTP's own number
+    problem = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": answered,
+        "detail": detail,
+        "instance": "%[var(txn.instance)]",
+        "request_id": "%[var(txn.id)]",
+        "code": code,
+    }
+    headers = {"x-request-id": "%[var(txn.id)]"} | PROTECTING
+    if https:
+        headers = headers | {"strict-transport-security": HSTS}
+    if answered == 503:  # noqa: PLR2004 - HTTP's own number
+        headers = headers | {"retry-after": str(RETRY_AFTER_S)}
+    named = " ".join(f"hdr {name} {_quoted(value)}" for name, value in headers.items())
+    text = _quoted(json.dumps(problem, separators=(",", ":")))
+    return f"status {status} content-type application/problem+json lf-string {text} {named}"
 
 
 def _quoted(text: str) -> str:
@@ -141,28 +230,6 @@ def _bind_address(host: str) -> str:
     if host in ("0.0.0.0", "*"):  # noqa: S104 - the operator's own choice
         return "*"
     return f"[{host}]" if ":" in host else host
-
-
-def problem_page(status: int) -> bytes:
-    """A whole answer in HAProxy's error file format; 502 to 504 are all 503: try again."""
-    title, detail = _PROBLEMS[status]
-    answered = 503 if status in (502, 503, 504) else status
-    body = json.dumps(
-        {"type": f"/problems/{_slug(title)}", "title": title, "status": answered, "detail": detail}
-    ).encode()
-    head = [
-        f"HTTP/1.1 {answered} {title}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "Connection: close",
-        *([f"Retry-After: {RETRY_AFTER_S}"] if answered == 503 else []),  # noqa: PLR2004 - HTTP's own number
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def _slug(title: str) -> str:
-    return "unavailable" if title == "Service Unavailable" else title.lower().replace(" ", "_")
 
 
 def install(path: Path) -> None:
@@ -199,13 +266,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _rewrite_file(config: Path) -> None:
-    for status in _PROBLEMS:
-        (config.parent / f"{status}.http").write_bytes(problem_page(status))
     trusted = [part.strip() for part in os.environ.get(TRUSTED_PROXIES, "").split(",") if part.strip()]
+    https = os.environ.get(PUBLIC_URL, "").startswith("https:")
     with Path(f"{config}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the lock that Ray takes to write it
         text = config.read_text()
-        config.write_text(rewrite(text, error_dir=config.parent, host=os.environ.get(BIND_HOST), trusted=trusted))
+        config.write_text(rewrite(text, host=os.environ.get(BIND_HOST), trusted=trusted, https=https))
         config.parent.chmod(stat.S_IRWXU)
 
 

@@ -11,6 +11,7 @@ _by_status: dict[int, type[errors.TaskeError]] = {
     401: errors.Unauthenticated,
     403: errors.Forbidden,
     404: errors.NotFound,
+    408: errors.RequestTimeout,
     409: errors.Conflict,
     412: errors.PreconditionFailed,
     413: errors.TooLarge,

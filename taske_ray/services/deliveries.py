@@ -63,12 +63,22 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run that was to give the answer and has failed or was cancelled."""
+
+    run_id: str
+    status: str
+    error: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
-    """What became of a delivery: the answer to give."""
+    """What became of a delivery: the answer to give, or the run that gives none."""
 
     status: int
     body: Any
     headers: dict[str, str] | None = None
+    failed: FailedRun | None = None
 
 
 class Deliveries:
@@ -217,7 +227,7 @@ class Deliveries:
         if run is None or run.status == "needs_attention":
             return Received(202, {"run_id": run_id})
         if run.status != "succeeded":
-            return Received(502, {"run_id": run_id, "status": run.status, "error": run.error})
+            return Received(502, None, failed=FailedRun(run_id, run.status, run.error))
         steps = await self._history.steps(owner=hook.user_id, run_id=run.id)
         outputs = [step.output for step in steps if step.status == "succeeded"]
         return Received(200, outputs[-1] if outputs else None)

@@ -81,7 +81,7 @@ async def create_api_key(body: wire.NewApiKey, caller: Caller, services: Service
         expires_at=body.expires_at,
         task_id=body.task_id,
     )
-    return answer(made, 201)
+    return answer(made, 201, {"Location": f"/auth/api-keys/{made['id']}"})
 
 
 @router.delete("/api-keys/{key_id}", status_code=204, response_class=Response, openapi_extra=needs("recent"))

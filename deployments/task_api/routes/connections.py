@@ -33,7 +33,7 @@ async def create_connection(body: wire.NewConnection, caller: Caller, services: 
     made = await services.connections.create(
         owner=caller.user_id, module=body.module, auth=body.auth, name=body.name, fields=body.fields
     )
-    return answer(made, 201)
+    return answer(made, 201, {"Location": f"/api/v1/connections/{made['id']}"})
 
 
 @router.get("/connections/{connection_id}", response_model=wire.Connection, openapi_extra=needs("read"))

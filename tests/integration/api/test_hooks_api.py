@@ -6,7 +6,7 @@ import hmac
 
 import pytest
 
-from taske_ray.core.ids import parse_id
+from taske_ray.core.ids import format_id, parse_id
 
 pytestmark = pytest.mark.integration
 ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
@@ -151,6 +151,55 @@ async def test_respond_result_waits_for_the_run(mina, hooks, database):
     await database.fetch("UPDATE runs SET status = 'succeeded', finished_at = now() WHERE id = %(id)s", {"id": run_id})
     answer = await waiting
     assert (answer.status_code, answer.json()) == (200, {"x": 1})
+
+
+async def test_a_failed_result_is_a_problem(mina, hooks, database):
+    """With `respond: result` a run that fails is 502 problem+json with the run and its error."""
+    task, place = await hook(mina, respond="result")
+    waiting = asyncio.create_task(hooks.post(place, json={}))
+    run_id = await first_run(mina, task)
+    await database.fetch(
+        "UPDATE runs SET status = 'failed', finished_at = now(), error = %(error)s::jsonb WHERE id = %(id)s",
+        {"id": run_id, "error": '{"class": "fatal", "code": "http_error", "message": "The service said no"}'},
+    )
+    answer = await waiting
+    assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
+    problem = answer.json()
+    assert (problem["code"], problem["detail"], problem["instance"]) == (
+        "run_failed",
+        "The service said no",
+        "/hooks/…",
+    )
+    assert (problem["run_id"], problem["run_status"]) == (format_id("run", run_id), "failed")
+    assert problem["error"]["code"] == "http_error"
+    assert problem["request_id"]
+
+
+async def test_only_one_spelling_of_a_token_is_the_hook(mina, hooks):
+    """A percent-encoded letter, a trailing slash or a doubled one is another path: 404, no run."""
+    task, place = await hook(mina)
+    encoded = f"/%{ord(place[1]):x}{place[2:]}"
+    for other in (encoded, f"{place}/", f"/{place}"):
+        assert (await hooks.post(other, json={})).status_code == 404, other
+    assert (await mina.get("/runs", params={"task_id": task["id"]})).json()["items"] == []
+    assert (await hooks.post(place, json={})).status_code == 202
+
+
+async def test_answers_of_hooks_are_no_pages(mina, hooks):
+    """Every answer has the protecting headers with a sandbox around it; GET and HEAD are 405, and nothing runs."""
+    task, place = await hook(mina)
+    for answer in (
+        await hooks.get(place),
+        await hooks.head(place),
+        await hooks.post("/nobody", json={}),
+        await hooks.post(place, json={}),
+    ):
+        assert answer.headers["content-security-policy"].endswith("; sandbox")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.status_code == 202 or answer.headers["content-type"] == "application/problem+json"
+    assert (await hooks.get(place)).headers["allow"] == "POST"
+    assert len((await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]) == 1
 
 
 async def test_a_delivery_beside_a_live_run_is_answered_and_on_record(mina, hooks):

@@ -167,7 +167,7 @@ async def test_a_schedule_by_hand_is_as_if_due_now(mina):
 async def test_a_wrong_method_names_the_right_ones(mina):
     """405 lists every method of the path, not those of one route."""
     answer = await mina.put("/tasks", json={})
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
 async def test_a_plan_masks_what_stands_in_a_secret_place(mina):
