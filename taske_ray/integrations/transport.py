@@ -18,7 +18,7 @@ import aiohttp
 import httpx
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from httpx_aiohttp import AiohttpTransport
 
 from taske_ray.core.http import HttpRequest, HttpResponse
@@ -36,6 +36,7 @@ connect_timeout_s = 5.0
 max_timeout_s = 300.0
 max_request_bytes = 6 * 1024 * 1024
 max_header_bytes = 64 * 1024
+max_headers = 500
 max_redirects = 5
 
 # A server may close an idle connection just as the next request goes out on it: short idle times make that rare.
@@ -183,7 +184,7 @@ class _Journey:
     def _broken(self, exchange: _Exchange, error: Exception) -> TaskeError:
         if exchange.denied:
             return self._refusal(EgressDenied.code, EgressDenied().message)
-        if exchange.may_have_left and isinstance(error.__cause__, LineTooLong):
+        if exchange.may_have_left and _is_about_headers(error):
             return Refused("headers_too_large", "The service answered. Its headers are larger than 64 KiB.")
         if exchange.may_have_left:
             return MaybeSent("The connection broke before the service answered completely.")
@@ -227,6 +228,7 @@ class GuardedTransport(AiohttpTransport):
             skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
             trace_configs=[tracing],
             max_field_size=max_header_bytes,
+            max_headers=max_headers,
             read_bufsize=64 * 1024,
         )
         session._retry_connection = False  # noqa: SLF001 - no public switch: aiohttp repeats idempotent methods by itself
@@ -384,6 +386,15 @@ def _readable_headers(headers: httpx.Headers) -> dict[str, str]:
     if readable.get("transfer-encoding", "chunked").strip().lower() != "chunked":
         raise BodyRefused("unsupported_encoding", "Its transfer coding is not plain chunks.")
     return readable
+
+
+def _is_about_headers(error: BaseException | None) -> bool:
+    """Whether the library gave up reading because there were too many headers, or too long ones."""
+    while error is not None:
+        if isinstance(error, LineTooLong) or (isinstance(error, BadHttpMessage) and "Too many headers" in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _connect_failure(error: Exception) -> tuple[str, str]:

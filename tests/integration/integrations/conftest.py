@@ -46,8 +46,8 @@ def reply(body: bytes = b"ok", *headers: str, status: str = "200 OK") -> bytes:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[RawServer]:
-    """A server that reads each request and then does what `answer` says."""
+async def serving(answer: Answer, **how: object) -> AsyncIterator[RawServer]:
+    """A server that reads each request and then does what `answer` says; `how` is for `asyncio.start_server`."""
     server = RawServer()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,7 +63,7 @@ async def serving(answer: Answer) -> AsyncIterator[RawServer]:
         finally:
             writer.close()
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, **how)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -3,9 +3,15 @@
 import asyncio
 import gzip
 import socket
+import ssl
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from taske_ray.core.http import HttpRequest
 from taske_ray.integrations.egress import EgressGuard
@@ -78,6 +84,60 @@ async def test_failed_tls_is_not_sent(transport):
         with pytest.raises(NotSent):
             await _send(transport, HttpRequest("POST", f"https://127.0.0.1:{server.port}/", body=b"secret"))
     assert not server.received
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, and a certificate of its for `api.example.com`: paths of the two, the second with its key."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = _certificate("authority", None, folder / "ca.pem")
+    _certificate("api.example.com", authority, folder / "api.pem")
+    return folder / "ca.pem", folder / "api.pem"
+
+
+def _certificate(name, issuer, path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer_name, issuer_key = issuer or (own, key)
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(issuer_name, own, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(certificate.public_bytes(pem) + text)
+    return own, key
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "reached"),
+    [("api.example.com", True, True), ("other.example.com", True, False), ("api.example.com", False, False)],
+)
+async def test_tls_is_for_the_name_in_the_url(certificates, name, trusted, reached):
+    """The certificate must be for the host of the URL and from somebody trusted, wherever the name leads."""
+    authority, own = certificates
+
+    async def lookup(_host, _port):
+        return ["127.0.0.1"]
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(own)
+    async with serving(fixed(reply()), ssl=context) as server:
+        transport = Transport(guard=EgressGuard(["127.0.0.0/8"]), lookup=lookup)
+        if trusted:
+            transport._usual.ssl_context.load_verify_locations(authority)
+        request = HttpRequest("GET", f"https://{name}:{server.port}/")
+        if reached:
+            assert (await _send(transport, request)).status == 200
+        else:
+            with pytest.raises(NotSent) as raised:
+                await _send(transport, request)
+            assert raised.value.code == "tls_failed"
+        await transport.close()
+    assert len(server.received) == reached
 
 
 async def test_a_hang_ends_at_the_deadline(transport):
@@ -184,12 +244,95 @@ async def test_broken_gzip_is_refused(transport):
         assert raised.value.code == "bad_encoding"
 
 
-async def test_too_many_header_bytes_are_refused(transport):
-    """Response headers of more than 64 KiB are not taken."""
-    many = [f"X-{i}: {'v' * 1000}" for i in range(80)]
-    async with serving(fixed(reply(b"x", *many))) as server:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [f"X-{i}: {'v' * 1000}" for i in range(80)],
+        [f"X-One: {'v' * 70_000}"],
+        [f"X-{i}: v" for i in range(600)],
+    ],
+)
+async def test_too_many_header_bytes_are_refused(transport, headers):
+    """Response headers of more than 64 KiB are not taken, as many or as one; the service did answer."""
+    async with serving(fixed(reply(b"x", *headers))) as server:
+        with pytest.raises(Refused) as raised:
+            await _send(transport, server.request())
+    assert raised.value.code == "headers_too_large"
+
+
+async def test_large_headers_are_taken(transport):
+    """What is within the limit is read, in one header or in many."""
+    async with serving(fixed(reply(b"x", f"X-One: {'v' * 40_000}", *[f"X-{i}: {i}" for i in range(100)]))) as server:
+        response = await _send(transport, server.request())
+    assert len(response.headers["x-one"]) == 40_000
+    assert response.headers["x-99"] == "99"
+
+
+async def test_headers_without_end_are_given_up(transport):
+    """A server that never stops sending headers is left, long before they fill the memory."""
+    sent = 0
+
+    async def answer(_, writer):
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing() and sent < 64 * 1024 * 1024:
+            writer.write(b"X-More: " + b"v" * 1000 + b"\r\n")
+            sent += 1010
+            await writer.drain()
+
+    async with serving(answer) as server:
         with pytest.raises((Refused, MaybeSent)):
             await _send(transport, server.request())
+    assert sent < 16 * 1024 * 1024
+
+
+async def test_headers_that_trickle_end_at_the_deadline(transport):
+    """A header line now and then does not move the deadline."""
+
+    async def answer(_, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"X-More: v\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with serving(answer) as server:
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(MaybeSent):
+            await _send(transport, server.request(), timeout_s=0.3)
+    assert asyncio.get_running_loop().time() - started < 2
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "x-gzip, chunked", "deflate, chunked"])
+async def test_transfer_codings_are_refused(transport, coding):
+    """Chunks are taken, nothing that would have to be decoded under another name."""
+    body = gzip.compress(b"hidden")
+    chunked = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+
+    async def answer(_, writer):
+        writer.write(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n".encode() + chunked)
+        writer.close()
+
+    async with serving(answer) as server:
+        with pytest.raises((Refused, MaybeSent)) as raised:
+            await _send(transport, server.request())
+    assert raised.value.code in ("unsupported_encoding", "unknown_outcome")
+
+
+async def test_what_was_packed_twice_is_unpacked_once(transport):
+    """Gzip inside gzip, announced once, stays the inner bytes: nothing unpacks further than it was told."""
+    inner = gzip.compress(bytes(1024 * 1024))
+    async with serving(fixed(reply(gzip.compress(inner), "Content-Encoding: gzip"))) as server:
+        assert (await _send(transport, server.request())).body == inner
+
+
+async def test_codings_in_two_headers_are_nested(transport):
+    """Said twice is said as a list."""
+    body = gzip.compress(gzip.compress(b"x"))
+    async with serving(fixed(reply(body, "Content-Encoding: gzip", "Content-Encoding: gzip"))) as server:
+        with pytest.raises(Refused) as raised:
+            await _send(transport, server.request())
+    assert raised.value.code == "unsupported_encoding"
 
 
 async def test_a_huge_request_is_not_sent(transport):
@@ -202,13 +345,36 @@ async def test_a_huge_request_is_not_sent(transport):
 
 
 @pytest.mark.parametrize(
-    "name", ["Host", "Connection", "Content-Length", "Transfer-Encoding", "X-Forwarded-For", "a b"]
+    "name",
+    [
+        *("Host", "HOST", "Connection", "Content-Length", "Transfer-Encoding", "Forwarded", "TE", "Upgrade", "Trailer"),
+        *("X-Forwarded-For", "x-forwarded-anything", "Proxy-Authorization", "Expect", "a b", "a:b", "a\r\nb", "", "é"),
+    ],
 )
 async def test_headers_of_ours_cannot_be_set(transport, name):
-    """Framing and forwarding headers are refused before anything is sent."""
+    """Framing and forwarding headers, and names that are none, are refused before anything is sent."""
     with pytest.raises(NotSent) as raised:
         await _send(transport, HttpRequest("GET", "http://127.0.0.1:1/", headers={name: "x"}))
     assert raised.value.code == "header_not_allowed"
+
+
+@pytest.mark.parametrize("value", ["a\r\nHost: evil", "a\nb", "a\rb", "a\0b", "\x7f", "\ud800"])
+async def test_header_values_stay_on_their_line(transport, value):
+    """A line break, another control character or half of a character in a value is refused."""
+    with pytest.raises(NotSent) as raised:
+        await _send(transport, HttpRequest("GET", "http://127.0.0.1:1/", headers={"x-a": value}))
+    assert raised.value.code == "header_not_allowed"
+
+
+async def test_our_headers_come_once(transport):
+    """Whatever is asked for, the codings are ours; user agent and accept are the request's own."""
+    given = {"Accept-Encoding": "br, zstd", "User-Agent": "mine", "ACCEPT": "a/b"}
+    async with serving(fixed(reply())) as server:
+        await _send(transport, server.request(headers=given))
+    head = server.received[0].lower()
+    assert head.count(b"accept-encoding: gzip\r\n") == 1
+    assert head.count(b"accept-encoding") == head.count(b"user-agent: mine") == head.count(b"accept: a/b") == 1
+    assert head.count(b"\r\nhost: ") == 1
 
 
 async def test_no_cookie_is_kept(transport):

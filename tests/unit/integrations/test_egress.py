@@ -1,12 +1,17 @@
 """The address table, the URL rules and the operator's exceptions."""
+# ruff: noqa: RUF001 - letters that only look like letters are the point
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
-from hypothesis import given
+import yarl
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taske_ray.core.url import BadUrl, parse_url
+from taske_ray.core.url import BadUrl, canonical_host, parse_url
 from taske_ray.errors import StartRefused
 from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_denied_address
 
@@ -179,6 +184,67 @@ def test_parsing_twice_changes_nothing(tail):
     except BadUrl:
         return
     assert parse_url(parsed.text) == parsed
+
+
+soup = (
+    r"http https :// : / // @ # ? & = % %00 %2f %40 \ . .. [ ] :: ::1 fe80::1 %25lo 127.0.0.1 0x7f 0177 2130706433 "
+    "example.com EXAMPLE.com. localhost xn-- xn--a xn--bcher-kva bücher faß \u3002 \uff0e \u00ad \u200b \u2028 ｅ "
+    "80 080 0 65536 -1 ; , + ~ _ - * { | } ' \" < > ^ ` \t \n \r \0 é 한 user:pass@ \ud800"
+)
+pieces = st.lists(st.sampled_from(soup.split(" ")) | st.text(max_size=3), max_size=9).map("".join)
+
+
+@settings(max_examples=600)
+@given(st.sampled_from(["", "http://", "https://", "http://a.example"]), pieces)
+def test_any_text_is_a_canonical_url_or_none(head, tail):
+    """Nothing but BadUrl comes out, and what passes is read alike by every parser that could have a say."""
+    try:
+        parsed = parse_url(head + tail)
+    except BadUrl:
+        return
+    assert parse_url(parsed.text) == parsed
+    assert re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", parsed.host)
+    assert parsed.text.isascii()
+    assert not re.search(r"[\x00-\x20\\\\#]", parsed.text)
+    for host, port, user in _other_readings(parsed.text):
+        assert (host.strip("[]"), port or {"http": 80, "https": 443}[parsed.scheme], user) == (
+            parsed.host,
+            parsed.port,
+            "",
+        )
+
+
+def _other_readings(text):
+    """How the standard library, httpx and yarl read a URL: host, port, user information."""
+    std, his, theirs = urlsplit(text), httpx.URL(text), yarl.URL(text, encoded=True)
+    yield std.hostname, std.port, std.username or ""
+    yield his.raw_host.decode(), his.port, his.userinfo.decode()
+    yield theirs.raw_host, theirs.port, theirs.raw_user or ""
+
+
+@pytest.mark.parametrize(
+    ("host", "canonical"),
+    [
+        ("a\u200bb.example", "ab.example"),
+        ("faß.example", "xn--fa-hia.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("ｅｘａｍｐｌｅ.com", "example.com"),
+        ("example\u3002com", "example.com"),
+        ("exam\u00adple.com", "example.com"),
+        ("EXAMPLE.com.", "example.com"),
+        ("[2001:DB8::0:1]", "2001:db8::1"),
+    ],
+)
+def test_hosts_follow_idna_2008(host, canonical):
+    """International names become their ASCII form, by the newer rule where the two differ."""
+    assert canonical_host(host) == canonical
+
+
+@pytest.mark.parametrize("host", ["xn--", "a..b", "-a.b", "a-.b", "☃.example", "a\u0300\u200db.example", "a" * 254])
+def test_hosts_that_are_none(host):
+    """What no registry would take is refused and not passed on to a resolver's guess."""
+    with pytest.raises(BadUrl):
+        canonical_host(host)
 
 
 def test_host_and_port_open_exactly_that():
