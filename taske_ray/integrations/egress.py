@@ -97,25 +97,29 @@ class EgressGuard:
         self.check_host(parsed.host, parsed.port)
         return parsed
 
-    def check_host(self, host: str, port: int) -> None:
-        """Refuse a closed port, a denied literal address and a private name; raises EgressDenied."""
+    def check_host(self, host: str, port: int, *, http: bool = True) -> None:
+        """Refuse a closed port, a denied literal address and a private name; raises EgressDenied.
+
+        `http` false: another protocol is spoken, to a port of its own that is closed to HTTP alone.
+        """
         if (host, port) in self._names:
             return
-        if port in _closed_ports:
+        if http and port in _closed_ports:
             raise EgressDenied
         if (address := literal_address(host)) is not None:
-            self.check_address(host, address, port)
+            self.check_address(host, address, port, http=http)
         elif is_private_name(host) and not self._networks:
             raise EgressDenied
 
-    def check_address(self, host: str | None, address: Address | str, port: int) -> None:
+    def check_address(self, host: str | None, address: Address | str, port: int, *, http: bool = True) -> None:
         """Refuse to connect to `address`, the answer for `host` (None: no name is known); raises EgressDenied."""
         ip = ip_address(address.partition("%")[0]) if isinstance(address, str) else address
         if host is not None and (host, port) in self._names:
             return
-        if any(self._opens(entry, ip, port) for entry in self._networks):
+        if any(self._opens(entry, ip, port, http=http) for entry in self._networks):
             return
-        if port in _closed_ports or is_denied_address(ip) or (self._own is not None and self._own.has_address(ip)):
+        closed = http and port in _closed_ports
+        if closed or is_denied_address(ip) or (self._own is not None and self._own.has_address(ip)):
             raise EgressDenied
 
     def looks_up_as_written(self, host: str, port: int) -> bool:
@@ -129,10 +133,10 @@ class EgressGuard:
         address = literal_address(host)
         return address is not None and any(self._opens(entry, address, port) for entry in self._networks)
 
-    def _opens(self, entry: _AllowedNetwork, address: Address, port: int) -> bool:
+    def _opens(self, entry: _AllowedNetwork, address: Address, port: int, *, http: bool = True) -> bool:
         if address.version != entry.network.version or address not in entry.network:
             return False
-        if port in _closed_ports:
+        if http and port in _closed_ports:
             return False
         if entry.port is not None:
             return entry.port == port

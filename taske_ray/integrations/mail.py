@@ -57,7 +57,6 @@ async def send_mail(smtp_url: str, mail: Mail) -> tuple[str, ...]:
     """
     server = read_smtp_url(smtp_url)
     message = write_message(mail)
-    recipients = [read_address(address).addr_spec for address in mail.to]
     client = aiosmtplib.SMTP(
         hostname=server.host,
         port=server.port,
@@ -71,7 +70,7 @@ async def send_mail(smtp_url: str, mail: Mail) -> tuple[str, ...]:
     except (aiosmtplib.SMTPException, OSError) as error:
         raise NotSent("smtp_unreachable", f"The mail server cannot be reached: {type(error).__name__}.") from None
     try:
-        return await _deliver(client, message, read_address(mail.sender).addr_spec, recipients)
+        return await deliver(client, message, mail)
     finally:
         client.close()
 
@@ -129,10 +128,13 @@ def read_smtp_url(url: str) -> SmtpServer:
     )
 
 
-async def _deliver(
-    client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipients: list[str]
-) -> tuple[str, ...]:
-    """The envelope, then the text: only while the text is on its way can nobody know."""
+async def deliver(client: aiosmtplib.SMTP, message: EmailMessage, mail: Mail) -> tuple[str, ...]:
+    """Hand a written mail over on an open connection; returns and raises like `send_mail`.
+
+    The envelope, then the text: only while the text is on its way can nobody know.
+    """
+    sender = read_address(mail.sender).addr_spec
+    recipients = [read_address(address).addr_spec for address in mail.to]
     options = [] if all(address.isascii() for address in (sender, *recipients)) else ["SMTPUTF8"]
     try:
         await client.mail(sender, options=options)

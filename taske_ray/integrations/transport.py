@@ -23,7 +23,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass
-from taske_ray.core.url import BadUrl, WebUrl
+from taske_ray.core.url import BadUrl, WebUrl, canonical_host, literal_address
 from taske_ray.errors import TaskeError
 from taske_ray.integrations.body import BodyRefused, read_body
 from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_private_name
@@ -70,9 +70,9 @@ class Transport:
 
     def __init__(self, *, guard: EgressGuard, connections: int = 400, lookup: Lookup | None = None) -> None:
         self.guard = guard
-        resolver = lookup or _SystemLookup()
-        self._usual = GuardedTransport(guard, resolver, connections=connections, idle_s=idle_s)
-        self._careful = GuardedTransport(guard, resolver, connections=connections, idle_s=careful_idle_s)
+        self._lookup = lookup or _SystemLookup()
+        self._usual = GuardedTransport(guard, self._lookup, connections=connections, idle_s=idle_s)
+        self._careful = GuardedTransport(guard, self._lookup, connections=connections, idle_s=careful_idle_s)
 
     async def send(
         self,
@@ -96,6 +96,42 @@ class Transport:
             if journey.may_have_left:
                 raise MaybeSent("The service did not answer completely in time.", code="timeout") from None
             raise NotSent("timeout", "No connection could be made in time.") from None
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a host for a protocol that is not HTTP, all of them allowed.
+
+        Raises BadUrl for what is no host, EgressDenied, and NotSent when the name cannot be looked up just now.
+        """
+        name = canonical_host(host)
+        self.guard.check_host(name, port, http=False)
+        if (literal := literal_address(name)) is not None:
+            return [str(literal)]
+        try:
+            found = await _CheckingResolver(self.guard, self._lookup, http=False).resolve(name, port)
+        except OSError:
+            raise NotSent("name_not_found", "The host name could not be looked up.") from None
+        return [each["host"] for each in found]
+
+    async def dial(self, host: str, port: int) -> socket.socket:
+        """A connected socket to one of the addresses of a host; raises as `addresses` does."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(connect_timeout_s):
+                for address in await self.addresses(host, port):
+                    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+                    sock.setblocking(False)
+                    try:
+                        await loop.sock_connect(sock, (address, port))
+                    except OSError:
+                        sock.close()
+                    except BaseException:
+                        sock.close()
+                        raise
+                    else:
+                        return sock
+        except TimeoutError:
+            pass
+        raise NotSent("connect_failed", "No connection could be made.")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -283,16 +319,17 @@ class _CheckingResolver(AbstractResolver):
     A name that does not exist is refused like one that leads inside, so that nobody can ask which inner names exist.
     """
 
-    def __init__(self, guard: EgressGuard, lookup: Lookup) -> None:
+    def __init__(self, guard: EgressGuard, lookup: Lookup, *, http: bool = True) -> None:
         self._guard = guard
         self._lookup = lookup
+        self._http = http
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         addresses = await self._looked_up(host, port)
         for address in addresses:
-            self._guard.check_address(host, address, port)
+            self._guard.check_address(host, address, port, http=self._http)
         return [
             ResolveResult(
                 hostname=host,

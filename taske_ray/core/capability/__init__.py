@@ -14,6 +14,7 @@ from taske_ray.core.capability.document.poll import CursorSpec, PollSpec
 from taske_ray.core.capability.document.verify import parse_verify
 from taske_ray.core.capability.exchange.context import CallContext, ConnectionValues
 from taske_ray.core.capability.exchange.conversation import connection_test, converse
+from taske_ray.core.capability.exchange.fetched import fetched
 from taske_ray.core.capability.exchange.plan import idempotency_class, plan_request
 from taske_ray.core.capability.exchange.recorded import run_recorded_test
 from taske_ray.core.capability.exchange.verdict import learned_wait
@@ -35,6 +36,7 @@ __all__ = [
     "canonical_hash",
     "connection_test",
     "converse",
+    "fetched",
     "host_of",
     "idempotency_class",
     "is_allowed",

@@ -120,7 +120,7 @@ def _conversation(
         _require(fields, "poll")
     pre = tuple(_with_defaults(each, module.defaults) for each in fields.read("pre", pre_requests(names), ()))
     names = names.plus(pre=tree_of(each.id for each in pre))
-    if execution in ("http", "poll"):
+    if execution == "http" or (execution == "poll" and "executor" not in fields):
         _require(fields, "request")
     if execution == "webhook":
         _require(fields, "webhook")
