@@ -152,7 +152,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         mail_from=text("MAIL_FROM") or "taske@localhost",
         egress_allow=items("EGRESS_ALLOW"),
         limits=_choice(env, "LIMITS", ("default", "public")),  # type: ignore[arg-type]
-        cors_origins=items("CORS_ORIGINS"),
+        cors_origins=tuple(_exact_origin(part) for part in items("CORS_ORIGINS")),
         require_email_verification=_boolean(env, "REQUIRE_EMAIL_VERIFICATION", default=smtp_url is not None),
         signup=_choice(env, "SIGNUP", ("open", "closed")),  # type: ignore[arg-type]
         demo_url=_origin(text("DEMO_URL")),
@@ -239,3 +239,10 @@ def _origin(url: str | None) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise StartRefused(f"TASKE_PUBLIC_URL must be an http or https URL without a query, not {url!r}")
     return url.rstrip("/")
+
+
+def _exact_origin(origin: str) -> str:
+    """An origin as browsers send it; `*` and `null` would be anybody."""
+    if not re.fullmatch(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?", origin):
+        raise StartRefused(f"TASKE_CORS_ORIGINS: {origin!r} is not an exact origin, like https://app.example")
+    return origin

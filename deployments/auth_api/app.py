@@ -16,8 +16,8 @@ _max_bytes = 4096  # nothing longer is ever hashed
 def create_app(services: AccountServices, appearance: Appearance) -> FastAPI:
     """The app, to be served under `prefix`."""
     gate = Gate(services.authentication, services.idempotency, Intake(_max_bytes))
-    app = new_app("Taske accounts", gate=gate, appearance=appearance, routers=routers)
+    app = new_app("Taske accounts", gate=gate, appearance=appearance, routers=routers, sign_ups=["/signup"])
     app.state.services = services
-    app.state.origin = appearance.url
+    app.state.origin = "/".join(appearance.url.split("/")[:3])  # as browsers send it: without a path
     app.state.secure_cookie = appearance.url.startswith("https:")
     return app

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deployments.shared.answers import answer
+from deployments.shared.bodies import require_json
 from taske_ray.errors import Forbidden, Unauthenticated
 from taske_ray.services.entrance import SecondFactorDue
 from taske_ray.services.origin import Origin
@@ -57,12 +58,13 @@ def cookie_name(request: Request) -> str:
 
 
 def token_from_cookie(request: Request) -> str:
-    """The refresh token of a browser; only to a page of our own (security, 13.2)."""
+    """The refresh token of a browser; only to a page of our own, which can say that it sends JSON (security, 13.2)."""
     token = request.cookies.get(cookie_name(request))
     if not token:
         raise Unauthenticated
     if request.headers.get("origin") != request.app.state.origin:
         raise Forbidden("The cookie is only for our own pages", code="foreign_origin")
+    require_json(request)
     return token
 
 

@@ -28,6 +28,7 @@ _text: dict[str, Any] = {"schema": {"type": "string"}}
 _metrics: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": _text}}}
 _page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _text}}}
 _file_of_a_page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/css": _text, "text/javascript": _text}}}
+_health = ("/healthz", "/readyz")
 _pages = {"docs.css": "text/css", "docs.js": "text/javascript", "verify.js": "text/javascript"}
 
 
@@ -107,7 +108,9 @@ async def static(name: str) -> Response:
 
 def create_app(services: ConsoleServices, appearance: Appearance) -> FastAPI:
     """The app, to be served at `/`."""
-    app = new_app("Taske console", gate=Gate(services.authentication), appearance=appearance, routers=[router])
+    app = new_app(
+        "Taske console", gate=Gate(services.authentication), appearance=appearance, routers=[router], exempt=_health
+    )
     app.state.services = services
     app.state.document = document(appearance.url)
     return app

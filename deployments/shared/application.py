@@ -1,6 +1,6 @@
 """How an app is put together, the same for each: gate, front, problems."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -17,7 +17,9 @@ from deployments.shared.front import Front
 from deployments.shared.gate import Gate, GatedRoute
 from deployments.shared.headers import protecting_headers
 from deployments.shared.problems import invalid_input, problem_of, refusal, request_id_of
+from deployments.shared.rates import Rates
 from taske_ray.errors import TaskeError
+from taske_ray.services.limits import Limits, profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Appearance:
     url: str
     cursor_key: bytes
     cors_origins: tuple[str, ...] = ()
+    limits: Limits = profiles["default"]
 
 
 def router() -> APIRouter:
@@ -34,8 +37,19 @@ def router() -> APIRouter:
     return APIRouter(route_class=GatedRoute)
 
 
-def new_app(title: str, *, gate: Gate, appearance: Appearance, routers: Sequence[APIRouter]) -> FastAPI:
-    """An app with these routes. Its document is served by the console."""
+def new_app(
+    title: str,
+    *,
+    gate: Gate,
+    appearance: Appearance,
+    routers: Sequence[APIRouter],
+    exempt: Collection[str] = (),
+    sign_ups: Collection[str] = (),
+) -> FastAPI:
+    """An app with these routes. `exempt`, `sign_ups`: paths that no rate holds for, and that a narrow one holds for.
+
+    Its document is served by the console.
+    """
     app = FastAPI(title=title, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.gate = gate
     app.state.cursor_key = appearance.cursor_key
@@ -45,6 +59,7 @@ def new_app(title: str, *, gate: Gate, appearance: Appearance, routers: Sequence
     app.add_exception_handler(HTTPException, _no_route)
     for one in routers:
         app.include_router(one)
+    app.add_middleware(Rates, appearance.limits, exempt=exempt, sign_ups=sign_ups)
     if appearance.cors_origins:
         app.add_middleware(
             _Cors,

@@ -1,10 +1,12 @@
 """Where the apps of an instance stand, from its settings."""
 
 from deployments.shared.application import Appearance
+from taske_ray.services.limits import profiles
 from taske_ray.services.master_key import derived_key
 from taske_ray.settings import Settings
 
 
 def appearance_of(settings: Settings) -> Appearance:
-    """Public address, the key of page cursors, and who may call from a browser."""
-    return Appearance(settings.url, derived_key(settings, "page cursors"), settings.cors_origins)
+    """Public address, the key of page cursors, who may call from a browser, and how often."""
+    key, limits = derived_key(settings, "page cursors"), profiles[settings.limits]
+    return Appearance(settings.url, key, settings.cors_origins, limits)

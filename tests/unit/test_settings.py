@@ -56,3 +56,13 @@ def test_children_are_told_everything():
     settings = Settings.from_env(GOOGLE)
     assert Settings.from_env(settings.to_env()) == settings
     assert "g-secret" not in repr(settings)
+
+
+def test_browser_origins_are_exact():
+    """Origins as browsers send them are taken; what means anybody, or more than an origin, refuses the start."""
+    given = "https://app.example, http://localhost:3000,http://[::1]:8080"
+    found = Settings.from_env({"TASKE_CORS_ORIGINS": given}).cors_origins
+    assert found == ("https://app.example", "http://localhost:3000", "http://[::1]:8080")
+    for wrong in ("*", "null", "https://*.example", "https://app.example/", "app.example", "https://u@app.example"):
+        with pytest.raises(StartRefused, match="TASKE_CORS_ORIGINS"):
+            Settings.from_env({"TASKE_CORS_ORIGINS": wrong})

@@ -51,7 +51,17 @@ async def test_refresh_and_log_out(auth, person):
     assert pair.status_code == 200
     assert auth.cookies["taske_refresh"] == pair.json()["refresh_token"]
     assert_problem(await auth.post("/refresh"), 403, "foreign_origin")
-    by_cookie = await auth.post("/refresh", headers={"origin": "http://taske.test"})
+    ours = {"origin": "http://taske.test", "content-type": "application/json"}
+    for forged, status in (
+        (ours | {"origin": "http://evil.test"}, 403),
+        (ours | {"origin": "null"}, 403),
+        ({"content-type": "application/json"}, 403),
+        (ours | {"content-type": "text/plain"}, 415),
+        ({"origin": "http://taske.test"}, 415),
+    ):
+        refused = await auth.post("/refresh", headers=forged)
+        assert (refused.status_code, "set-cookie" in refused.headers) == (status, False)
+    by_cookie = await auth.post("/refresh", headers=ours)
     assert by_cookie.status_code == 200
     headers = {"authorization": f"Bearer {by_cookie.json()['access_token']}"}
     assert (await auth.post("/logout", json={}, headers=headers)).status_code == 204

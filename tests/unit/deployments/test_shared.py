@@ -61,10 +61,9 @@ async def broken():
     raise RuntimeError("secret detail")
 
 
-def client():
-    app = new_app(
-        "test", gate=Gate(FakeAuthentication()), appearance=Appearance("https://x.example", b"k"), routers=[shared]
-    )
+def client(**more):
+    appearance = Appearance("https://x.example", b"k", **more)
+    app = new_app("test", gate=Gate(FakeAuthentication()), appearance=appearance, routers=[shared])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://x.example")
 
 
@@ -104,6 +103,60 @@ async def test_answers_protect_browsers_and_say_when_to_come_back():
             assert found.headers["x-content-type-options"] == "nosniff"
             assert found.headers["strict-transport-security"]
             assert found.headers["cache-control"] == "no-store"
+
+
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type"}
+
+
+@pytest.mark.parametrize("origin", ["https://app.example.evil.test", "https://evil.test", "null", "http://app.example"])
+async def test_other_origins_get_nothing(origin):
+    """Only exactly the configured origins are named, never what was asked for, never `null`, never `*`."""
+    async with client(cors_origins=("https://app.example",)) as http:
+        refused = await http.options("/mine", headers=PREFLIGHT | {"origin": origin})
+        assert (refused.status_code, refused.json()["code"]) == (400, "refused")
+        for answer in (refused, await http.get("/open", headers={"origin": origin})):
+            assert "access-control-allow-origin" not in answer.headers
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_a_configured_origin_may_call_with_a_token():
+    """Preflight and call name the origin, allow no cookies, and answers differ by origin and by caller."""
+    headers = {"origin": "https://app.example"}
+    async with client(cors_origins=("https://app.example",)) as http:
+        asked = await http.options("/mine", headers=PREFLIGHT | headers)
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "https://app.example")
+        for answer in (
+            await http.get("/open", headers=headers),
+            await http.get("/mine", headers=headers),
+            await http.get("/nothing", headers=headers),
+        ):
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+            assert "access-control-allow-credentials" not in answer.headers
+            assert {"Origin", "Authorization"} <= {part.strip() for part in answer.headers["vary"].split(",")}
+    async with client() as http:
+        assert (await http.options("/mine", headers=PREFLIGHT | headers)).status_code == 405
+
+
+async def test_head_is_get_without_a_body():
+    """Status, headers and length of GET, no body; a path without GET names what it has."""
+    async with client() as http:
+        got, head = await http.get("/open"), await http.head("/open")
+        assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "4")
+        assert head.headers.keys() == got.headers.keys()
+        assert (await http.head("/mine")).status_code == 401
+        assert (await http.put("/mine")).headers["allow"] == "GET, HEAD, POST"
+
+
+async def test_identity_comes_from_the_token_alone():
+    """Headers and parameters that claim to be somebody, as proxies of other products send them, change nothing."""
+    claims = {
+        name: str(somebody)
+        for name in ("x-user-id", "x-forwarded-user", "x-remote-user", "remote-user", "x-tenant-id", "x-user-role")
+    }
+    async with client() as http:
+        for query in ("", "?access_token=good", "?token=good", "?api_key=good", f"?user_id={somebody}"):
+            assert (await http.get(f"/mine{query}", headers=claims)).status_code == 401
+        assert (await http.get("/mine", headers=claims | {"cookie": "access_token=good"})).status_code == 401
 
 
 async def test_what_breaks_tells_nothing():
