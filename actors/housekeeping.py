@@ -35,6 +35,7 @@ class Housekeeping:
         keep = self._retention
         made, dropped = await keep.ensure_weeks(), await keep.drop_old_weeks()
         runs = await self._all_of(keep.delete_old_runs) + await self._surplus()
+        runs += await self._left_behind()
         events, items = await self._all_of(keep.prune_events), await self._all_of(keep.prune_ledger)
         rest = await keep.prune_rest()
         message = "housekeeping: %d partitions made, %d weeks dropped, %d runs, %d events, %d items, %d others deleted"
@@ -48,6 +49,11 @@ class Housekeeping:
                 deleted += await self._all_of(partial(self._retention.delete_surplus_runs, user_id))
             if after is None:
                 return deleted
+
+    async def _left_behind(self) -> int:
+        """Runs of accounts that were removed by a process that died before it came to them."""
+        users = await self._retention.forgotten_users()
+        return sum([await self._all_of(partial(self._retention.forget_runs, user_id)) for user_id in users])
 
     async def _all_of(self, some: Callable[[], Awaitable[int]]) -> int:
         """Batch after batch, resting after each for as long as it took: others use the database, too."""

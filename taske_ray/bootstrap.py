@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from taske_ray.catalog.registry import load_documents
 from taske_ray.clock import SystemClock
-from taske_ray.db.database import Database, engine_role
+from taske_ray.db.database import Database, Role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.db.fires import FireStore
 from taske_ray.security.hashing import PasswordHashing
@@ -141,7 +141,10 @@ def account_services(settings: Settings, database: Database, keyring: Keyring) -
 def task_services(
     settings: Settings, database: Database, keyring: Keyring, ports: Ports, store: FireStore
 ) -> TaskServices:
-    """The services of `/api/v1`; the keyring needs the purposes `hooks` and `credentials`."""
+    """The services of `/api/v1`; the keyring needs the purposes `hooks` and `credentials`.
+
+    `store` is opened in the engine's role: its batches mix users.
+    """
     sealer, cache, clock = Sealer(database, keyring), CapabilityCache(database), SystemClock()
     firing = Firing(store, ports.run_hosts)
     tasks = Tasks(
@@ -188,13 +191,12 @@ def database_url(settings: Settings) -> str:
 
 
 async def open_database(
-    settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int, as_engine: bool = False
+    settings: Settings, stack: AsyncExitStack, *, rows: int, hot: int, role: Role | None
 ) -> Database:
     """The instance's database with this many connections at most, closed with the stack.
 
-    `as_engine`: in the role of those who need no account's secrets (`migrations/roles.sql`).
+    `role` is what this process may do (`migrations/roles.sql`); None is the operator: migrations, the start, commands.
     """
-    role = engine_role if as_engine else None
     database = await Database(database_url(settings), row_connections=rows, hot_connections=hot, role=role).open()
     stack.push_async_callback(database.close)
     return database
@@ -219,7 +221,7 @@ def prepare(settings: Settings) -> None:
 
 async def _prepare(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        database = await open_database(settings, stack, rows=1, hot=1)
+        database = await open_database(settings, stack, rows=1, hot=1, role=None)
         shipped = load_documents()
         played = [] if settings.demo_url is None else played_documents(shipped, settings.demo_url)
         await _sync(database, shipped, played)

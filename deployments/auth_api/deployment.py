@@ -20,7 +20,7 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     """The app with its database."""
     logs.configure()
     settings = Settings.from_env()
-    database = await open_database(settings, stack, rows=6, hot=2)
+    database = await open_database(settings, stack, rows=6, hot=2, role="taske_auth")
     services = account_services(settings, database, open_keyring(settings, ["auth"]))
     return create_app(services, appearance_of(settings))
 

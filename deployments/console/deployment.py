@@ -21,10 +21,11 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     """The app with its database and its way to the actors."""
     logs.configure()
     settings = Settings.from_env()
-    database = await open_database(settings, stack, rows=1, hot=2)
-    ports = await connect_ports(database)
+    database = await open_database(settings, stack, rows=1, hot=1, role="taske_api")
+    engine = await open_database(settings, stack, rows=1, hot=1, role="taske_engine")
+    ports = await connect_ports(engine)
     stack.push_async_callback(ports.run_hosts.close)
-    services = ConsoleServices(Health(database, ports.readiness), authentication_of(settings, database))
+    services = ConsoleServices(Health(engine, ports.readiness), authentication_of(settings, database))
     return create_app(services, appearance_of(settings))
 
 

@@ -22,7 +22,7 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     """The app with its database and its way to the run hosts."""
     logs.configure()
     settings = Settings.from_env()
-    database = await open_database(settings, stack, rows=1, hot=4, as_engine=True)
+    database = await open_database(settings, stack, rows=1, hot=4, role="taske_engine")
     ports = await connect_ports(database)
     stack.push_async_callback(ports.run_hosts.close)
     store = open_store(database, stack, profiles[settings.limits])

@@ -22,11 +22,13 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     """The app with its database and its way to the actors."""
     logs.configure()
     settings = Settings.from_env()
-    database = await open_database(settings, stack, rows=4, hot=6)
-    ports = await connect_ports(database)
+    database = await open_database(settings, stack, rows=4, hot=4, role="taske_api")
+    engine = await open_database(settings, stack, rows=1, hot=3, role="taske_engine")
+    ports = await connect_ports(engine)
     stack.push_async_callback(ports.run_hosts.close)
     keyring = open_keyring(settings, ["hooks", "credentials"])
-    services = task_services(settings, database, keyring, ports, open_store(database, stack, profiles[settings.limits]))
+    store = open_store(engine, stack, profiles[settings.limits])
+    services = task_services(settings, database, keyring, ports, store)
     return create_app(services, appearance_of(settings))
 
 

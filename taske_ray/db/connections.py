@@ -47,7 +47,7 @@ async def mark_needs_reauth(database: Database, *, owner: UUID, connection_id: U
 
 async def resume_triggers(database: Database, *, owner: UUID, connection_id: UUID) -> None:
     """The connection has a good credential again: its triggers go on."""
-    await database.fetch(queries.resume_triggers, {"user_id": owner, "connection_id": connection_id})
+    await database.fetch(queries.resume_triggers, {"user_id": owner, "connection_id": connection_id}, owner=owner)
 
 
 async def known_connections(
@@ -60,6 +60,7 @@ async def known_connections(
     rows = await database.fetch(
         "SELECT id, module, auth, status FROM connections WHERE user_id = %(user_id)s AND id = ANY(%(ids)s::uuid[])",
         {"user_id": owner, "ids": wanted},
+        owner=owner,
     )
     return {row["id"]: (row["module"], row["auth"], row["status"]) for row in rows}
 

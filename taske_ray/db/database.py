@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import await_only
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.errors import Unavailable
@@ -28,8 +31,13 @@ _LOST_PEER = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count
 _POOL_WAIT_S = 2.0
 Transaction = AsyncSession
 """What `Database.transaction` gives, for those who only pass it on."""
-engine_role = "taske_engine"
-"""The role of hosts and hooks (security, 8.3); `migrations/roles.sql` says what it may do."""
+_SET_OWNER = "SELECT set_config('taske.user_id', %s, true)"
+_OWNER = "taske_owner"  # the execution option that carries a transaction's owner to its BEGIN
+
+Role = Literal["taske_api", "taske_auth", "taske_engine"]
+"""What a process may do (security, 8.3): `migrations/roles.sql` says who each of them is."""
+roles: tuple[Role, ...] = get_args(Role)
+engine_role: Role = "taske_engine"
 away = (psycopg.OperationalError, PoolTimeout, OperationalError, PoolExhausted, ConnectionError)
 """What "the database is away" looks like from the drivers."""
 
@@ -45,23 +53,27 @@ def sqlalchemy_url(url: str) -> str:
 class Database:
     """The pools of one process. `rows` sessions speak SQLModel; `hot` connections run `db/sql` statements.
 
-    `role`: what every connection takes on at its start, instead of the rights of the login that the URL names.
+    `role`: what every connection takes on at its start, instead of the rights of the login that the URL names. None is
+    for the operator's commands alone.
     """
 
     def __init__(
-        self, url: str, *, row_connections: int = 4, hot_connections: int = 2, role: str | None = None
+        self, url: str, *, row_connections: int = 4, hot_connections: int = 2, role: Role | None = None
     ) -> None:
         self._url = url
         session = _SESSION if role is None else {**_SESSION, "role": role}
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
         self._arguments = {"options": options, "connect_timeout": 5, **_LOST_PEER}
+        # autocommit: BEGIN is written by `_begin`, which sends the owner with it in one round trip
         self._engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=max(1, row_connections),
             max_overflow=0,
             pool_timeout=_POOL_WAIT_S,
-            connect_args=self._arguments,
+            hide_parameters=True,  # an error's text goes to logs, and parameters may be hashes and sealed values
+            connect_args={**self._arguments, "autocommit": True},
         )
+        event.listen(self._engine.sync_engine, "begin", _begin)
         self._hot = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]](
             url,
             min_size=1,
@@ -82,10 +94,14 @@ class Database:
         await self._engine.dispose()
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A SQLModel session; leaving the block commits, an exception rolls back. Raises Unavailable."""
+    async def transaction(self, *, owner: UUID | None = None) -> AsyncIterator[AsyncSession]:
+        """A SQLModel session; leaving the block commits, an exception rolls back. Raises Unavailable.
+
+        `owner`: whose rows the transaction may see and write (row-level security); None: nobody's in particular.
+        """
+        engine = self._engine.execution_options(**{_OWNER: owner})
         try:
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+            async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except away as error:
             raise Unavailable("The database is away") from error
@@ -94,20 +110,30 @@ class Database:
                 raise Unavailable("The database is away") from error
             raise
 
-    async def fetch(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Run one statement of `db/sql` in its own transaction and return its rows. Raises Unavailable."""
+    async def fetch(
+        self, statement: str, parameters: Mapping[str, Any] | None = None, *, owner: UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Run one statement of `db/sql` in its own transaction and return its rows. Raises Unavailable.
+
+        `owner` as in `transaction`; it goes to the server in the same round trip.
+        """
         try:
             async with self._hot.connection() as connection:
-                cursor = await connection.execute(statement, parameters)
-                return await cursor.fetchall() if cursor.description else []
+                if owner is None:
+                    return await _rows(await connection.execute(statement, parameters))
+                async with connection.pipeline():  # one transaction up to its end, where the answers are read
+                    await connection.execute(_SET_OWNER, (str(owner),))
+                    cursor = await connection.execute(statement, parameters)
+                return await _rows(cursor)
         except away as error:
             raise Unavailable("The database is away") from error
 
     @contextlib.asynccontextmanager
-    async def hot_transaction(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        """Several statements of `db/sql` in one transaction. Raises Unavailable."""
+    async def hot_transaction(self, *, owner: UUID | None = None) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """Several statements of `db/sql` in one transaction; `owner` as in `transaction`. Raises Unavailable."""
         try:
-            async with self._hot.connection() as connection, connection.transaction():
+            async with self._hot.connection() as connection:  # which commits at its end, or rolls back
+                await connection.execute(_beginning(owner), prepare=False)
                 yield connection
         except away as error:
             raise Unavailable("The database is away") from error
@@ -115,6 +141,22 @@ class Database:
     async def dedicated(self) -> "DedicatedConnection":
         """A connection outside the pools, for heartbeats: an exhausted pool must not end a lease."""
         return DedicatedConnection(self._url, self._arguments)
+
+
+def _beginning(owner: UUID | None) -> str:
+    """BEGIN, and whose rows it is about: several commands in one message, which takes no parameters."""
+    return "BEGIN" if owner is None else f"BEGIN; SET LOCAL taske.user_id = '{owner}'"
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction of SQLAlchemy, which believes that the driver does."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    await_only(driver.execute(_beginning(connection.get_execution_options().get(_OWNER)), prepare=False))
+
+
+async def _rows(cursor: psycopg.AsyncCursor[DictRow]) -> list[DictRow]:
+    return await cursor.fetchall() if cursor.description else []
 
 
 class DedicatedConnection:

@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 
 from taske_ray.db import embedded_files as files
-from taske_ray.db.database import engine_role
+from taske_ray.db.database import roles
 from taske_ray.errors import StartRefused
 
 ROLE: Final = "taske"
@@ -297,11 +297,11 @@ class EmbeddedPostgres:
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ROLE,)).fetchone():
                 admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
-            # our own login may not create roles, so the one that it takes on in hosts and hooks is made for it here
-            if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (engine_role,)).fetchone():
-                admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(engine_role)))
-            both = sql.Identifier(engine_role), sql.Identifier(ROLE)
-            admin.execute(sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(*both))
+            for role in roles:  # our own login may not create roles, so those that it takes on are made for it here
+                if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+                    admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+                both = sql.Identifier(role), sql.Identifier(ROLE)
+                admin.execute(sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(*both))
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
                 names = sql.Identifier(DATABASE), sql.Identifier(ROLE)
                 admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))

@@ -223,7 +223,7 @@ async def instants_with_runs(
 ) -> set[datetime]:
     """Which instants of a schedule between two have a run in the history of its owner. Raises Unavailable."""
     values = {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id, "first": first, "last": last}
-    return {row["scheduled_at"] for row in await database.fetch(queries.instants_with_runs, values)}
+    return {row["scheduled_at"] for row in await database.fetch(queries.instants_with_runs, values, owner=owner)}
 
 
 async def _answers(fires: Sequence[Fire], rows: list[dict[str, Any]], database: Database) -> list[Fired]:

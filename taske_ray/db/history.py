@@ -76,16 +76,16 @@ class History:
         }
         # two statements, so that each keeps to its own index whatever plan the server has prepared
         statement = queries.list_runs if only.task_id is None else queries.list_runs_of_task
-        return [StoredRun(**row) for row in await self._database.fetch(statement, values)]
+        return [StoredRun(**row) for row in await self._database.fetch(statement, values, owner=owner)]
 
     async def get(self, *, owner: UUID, run_id: UUID) -> StoredRun | None:
         """One run of a user."""
-        rows = await self._database.fetch(queries.read_run, {"user_id": owner, "run_id": run_id})
+        rows = await self._database.fetch(queries.read_run, {"user_id": owner, "run_id": run_id}, owner=owner)
         return StoredRun(**rows[0]) if rows else None
 
     async def steps(self, *, owner: UUID, run_id: UUID) -> Sequence[StoredStep]:
         """What a run of a user has recorded, in order."""
-        rows = await self._database.fetch(queries.read_steps, {"user_id": owner, "run_id": run_id})
+        rows = await self._database.fetch(queries.read_steps, {"user_id": owner, "run_id": run_id}, owner=owner)
         return [StoredStep(**row) for row in rows]
 
     async def planned(self, *, owner: UUID, task_id: UUID, version: int) -> dict[str, Any] | None:
@@ -94,6 +94,7 @@ class History:
             "SELECT spec FROM task_versions WHERE task_id = %(task_id)s AND version = %(version)s"
             " AND user_id = %(user_id)s",
             {"task_id": task_id, "version": version, "user_id": owner},
+            owner=owner,
         )
         return rows[0]["spec"] if rows else None
 
@@ -104,8 +105,8 @@ class History:
 
     async def copy_steps(self, *, owner: UUID, source: UUID, target: UUID, before: int) -> None:
         """Give a replay the recorded steps of its original that come before step `before`, prior to its firing."""
-        values = {"user_id": owner, "source": source, "target": target, "before": before}
-        await self._database.fetch(queries.copy_steps, values)
+        values = {"source": source, "target": target, "before": before}
+        await self._database.fetch(queries.copy_steps, values, owner=owner)
 
     async def checks(self, *, owner: UUID, trigger_id: UUID, limit: int = 20) -> Sequence[dict[str, Any]]:
         """The last checks of a polling trigger: `{checked_at, result}`, newest first."""
@@ -114,6 +115,7 @@ class History:
             " WHERE c.trigger_id = %(trigger_id)s AND g.user_id = %(user_id)s"
             " ORDER BY c.checked_at DESC LIMIT %(limit)s",
             {"trigger_id": trigger_id, "user_id": owner, "limit": limit},
+            owner=owner,
         )
 
     async def skips(
@@ -126,4 +128,5 @@ class History:
             " WHERE s.trigger_id = %(trigger_id)s AND g.user_id = %(user_id)s"
             " AND (%(since)s::timestamptz IS NULL OR s.last_at >= %(since)s) ORDER BY s.last_at DESC LIMIT %(limit)s",
             {"trigger_id": trigger_id, "user_id": owner, "since": since, "limit": limit},
+            owner=owner,
         )

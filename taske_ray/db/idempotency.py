@@ -15,15 +15,16 @@ async def begin(
     `status` is null while the first request is being answered.
     """
     values = {"user_id": owner, "key": key, "request_hash": request_hash, "claim": str(claim)}
-    rows = await database.fetch(queries.begin_idempotent, values)
+    rows = await database.fetch(queries.begin_idempotent, values, owner=owner)
     return None if rows[0]["ours"] else rows[0]
 
 
 async def finish(database: Database, *, owner: UUID, key: str, status: int, body: str) -> None:
     """Keep the answer (JSON text)."""
-    await database.fetch(queries.finish_idempotent, {"user_id": owner, "key": key, "status": status, "body": body})
+    values = {"user_id": owner, "key": key, "status": status, "body": body}
+    await database.fetch(queries.finish_idempotent, values, owner=owner)
 
 
 async def abandon(database: Database, *, owner: UUID, key: str) -> None:
     """Forget a claim whose request changed nothing, so that it may be tried again."""
-    await database.fetch(queries.abandon_idempotent, {"user_id": owner, "key": key})
+    await database.fetch(queries.abandon_idempotent, {"user_id": owner, "key": key}, owner=owner)

@@ -1,6 +1,5 @@
 """Rows of data keys and signing keys: wrapped and sealed, useless without the master key."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -31,12 +30,6 @@ async def get_data_key(tx: AsyncSession, key_id: UUID) -> DataKey | None:
     return await tx.get(DataKey, key_id)
 
 
-async def signing_keys(tx: AsyncSession) -> Sequence[SigningKey]:
-    """The keys that sign or still verify access tokens, newest first."""
-    query = select(SigningKey).where(_verifies()).order_by(col(SigningKey.created_at).desc())
-    return (await tx.exec(query)).all()
-
-
 async def signing_key(tx: AsyncSession, *, younger_than: timedelta | None = None) -> SigningKey | None:
     """The key that signs; None if there is none, or none so young."""
     wanted: list[ColumnElement[bool]] = [col(SigningKey.retired_at).is_(None)]
@@ -52,6 +45,13 @@ async def retire_signing_keys(tx: AsyncSession, *, verify_for: timedelta) -> Non
     longer = or_(col(SigningKey.retired_at).is_(None), col(SigningKey.retired_at) > end)
     await tx.exec(update(SigningKey).where(longer).values(retired_at=end))
     await tx.exec(delete(SigningKey).where(col(SigningKey.retired_at) < func.clock_timestamp() - _kept))
+
+
+async def public_keys(tx: AsyncSession) -> dict[str, bytes]:
+    """The public halves of the keys that sign or still verify, by id, the newest first."""
+    newest_first = col(SigningKey.created_at).desc()
+    query = select(SigningKey.kid, SigningKey.public_key).where(_verifies()).order_by(newest_first)
+    return {kid: bytes(public) for kid, public in await tx.exec(query)}
 
 
 async def add_signing_key(tx: AsyncSession, key: SigningKey) -> None:

@@ -1,18 +1,21 @@
 """Bring a database to this version's schema, one process at a time, and refuse one that cannot promise durability."""
 
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
-from taske_ray.db.database import engine_role, sqlalchemy_url
+from taske_ray.db.database import roles, sqlalchemy_url
 from taske_ray.errors import StartRefused
 
 _LOCK = 0x7461736B65  # "taske"
 _REQUIRED = {"fsync": "on", "full_page_writes": "on", "server_encoding": "UTF8"}
 _OLDEST_SERVER = 150000
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_RIGHTS = ("roles.sql", "doors.sql", "policies.sql")
 _WEEKS_AHEAD = (
     "SELECT ensure_partition(parent, clock_timestamp() + make_interval(weeks => week))"
     " FROM unnest(ARRAY['runs', 'steps', 'attempts']) AS parent, generate_series(0, 3) AS week"
@@ -26,7 +29,7 @@ def upgrade(url: str) -> None:
         check_server(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         _set_roles(connection)
@@ -37,18 +40,32 @@ def upgrade(url: str) -> None:
 
 def _set_roles(connection: Connection) -> None:
     """Make the roles, where the login may, and give them their rights. Raises StartRefused where it may not."""
-    statements = (Path(__file__).parent / "migrations" / "roles.sql").read_text(encoding="utf-8")
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     try:
-        driver.execute(statements)
+        for name in _RIGHTS:
+            driver.execute((_MIGRATIONS / name).read_text(encoding="utf-8"))
     except psycopg.errors.InsufficientPrivilege as error:
         login = driver.info.user
         message = (
-            f"The database login {login!r} may not create the role {engine_role}: let an administrator run"
-            f" CREATE ROLE {engine_role} NOLOGIN; GRANT {engine_role} TO {login};"
+            f"The database login {login!r} may not create the roles of the service: let an administrator run"
+            f" {' '.join(f'CREATE ROLE {role} NOLOGIN;' for role in roles)} GRANT {', '.join(roles)} TO {login};"
         )
         raise StartRefused(message) from error
+    _check_roles(driver)
+
+
+def _check_roles(driver: psycopg.Connection[Any]) -> None:
+    """Raise StartRefused for a role that row-level security would not hold: one that may more than it should."""
+    found = driver.execute(
+        "SELECT r.rolname FROM pg_roles r WHERE r.rolname = ANY(%s) AND (r.rolsuper OR r.rolbypassrls"
+        " OR EXISTS (SELECT FROM pg_roles o WHERE pg_has_role(r.oid, o.oid, 'MEMBER')"
+        "            AND (o.rolsuper OR o.rolbypassrls OR o.oid IN (SELECT relowner FROM pg_class WHERE relnamespace ="
+        " current_schema()::regnamespace))))",
+        [list(roles)],
+    ).fetchone()
+    if found is not None:
+        raise StartRefused(f"The database role {found[0]} must be no superuser, owner or BYPASSRLS, nor member of one")
 
 
 def check_server(connection: Connection) -> None:

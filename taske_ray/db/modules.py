@@ -49,12 +49,7 @@ class Use:
     named: bool
 
 
-_uses = text(
-    "SELECT t.id AS task_id, pin.key AS capability, CAST(pin.value AS int) AS version,"
-    " v.spec::text LIKE '%\"' || pin.key || '@' || pin.value || '\"%' AS named"
-    " FROM tasks t JOIN task_versions v ON v.task_id = t.id AND v.version = t.version"
-    " CROSS JOIN LATERAL jsonb_each_text(v.pins) pin WHERE pin.key = ANY(:names) ORDER BY t.id, pin.key"
-)
+_uses = text("SELECT task_id, capability, version, named FROM uses_of(:names)")  # by a door: migrations/doors.sql
 _heads = text(
     "SELECT DISTINCT ON (module) module, version, hash, origin, retired_at IS NOT NULL AS retired,"
     " bool_or(origin <> 'admin') OVER (PARTITION BY module) AS shipped"

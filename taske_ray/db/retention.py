@@ -8,6 +8,7 @@ from uuid import UUID
 
 from taske_ray.db import queries
 from taske_ray.db.database import Database
+from taske_ray.db.users import forget_runs
 
 history_days = 30
 """How long finished runs are kept (durability, 12)."""
@@ -54,6 +55,15 @@ class Retention:
     async def delete_surplus_runs(self, user_id: UUID) -> int:
         """A batch of a user's oldest finished runs beyond the newest `history_runs`; how many."""
         return await self._deleted(queries.delete_surplus_runs, user_id=user_id, kept=history_runs, most=batch)
+
+    async def forgotten_users(self) -> list[UUID]:
+        """Some of the accounts that are gone and have left runs behind."""
+        rows = await self._database.fetch(queries.forgotten_users, {"most": _users_at_once})
+        return [row["id"] for row in rows]
+
+    async def forget_runs(self, user_id: UUID) -> int:
+        """A batch of the runs that a removed account has left behind; how many."""
+        return await forget_runs(self._database, owner=user_id, most=batch)
 
     async def prune_events(self) -> int:
         """A batch of fire keys that nothing asks for any more; how many."""

@@ -173,7 +173,8 @@ class RunStore:
 
     async def task(self, task_id: UUID, version: int) -> TaskText | None:
         """The task's text that a run pins; None when the task is deleted."""
-        return await read_task_text(self._database, task_id, version)
+        rows = await self._database.fetch(queries.task_version, {"task_id": task_id, "version": version})
+        return TaskText(**rows[0]) if rows else None
 
     async def release(self, runs: Sequence[tuple[UUID, int]]) -> None:
         """Give runs (id, fence) that nobody executes here any more back to the queue."""
@@ -209,10 +210,10 @@ async def suspects_due(database: Database) -> bool:
     return due
 
 
-async def read_task_text(database: Database, task_id: UUID, version: int) -> TaskText | None:
-    """A saved version of a task; None when the task is deleted."""
-    rows = await database.fetch(queries.task_version, {"task_id": task_id, "version": version})
-    return TaskText(**rows[0]) if rows else None
+async def read_task_text(database: Database, *, owner: UUID, task_id: UUID, version: int) -> TaskText | None:
+    """A saved version of a user's task; None when the task is deleted."""
+    rows = await database.fetch(queries.task_version, {"task_id": task_id, "version": version}, owner=owner)
+    return TaskText(**rows[0]) if rows and rows[0]["user_id"] == owner else None
 
 
 async def resolve_run(database: Database, *, owner: UUID, run_id: UUID, decision: Decision) -> bool:
@@ -227,12 +228,12 @@ async def resolve_run(database: Database, *, owner: UUID, run_id: UUID, decision
         "step_status": step.status.value,
         "step_error": _json(step.error),
     }
-    return bool(await database.fetch(queries.resolve_run, values))
+    return bool(await database.fetch(queries.resolve_run, values, owner=owner))
 
 
 async def cancel_run(database: Database, *, owner: UUID, run_id: UUID) -> str | None:
     """Cancel a run of user `owner`: its status now (a running one ends behind its call); None when none or ended."""
-    rows = await database.fetch(queries.cancel_run, {"run_id": run_id, "user_id": owner})
+    rows = await database.fetch(queries.cancel_run, {"run_id": run_id, "user_id": owner}, owner=owner)
     return rows[0]["status"] if rows else None
 
 

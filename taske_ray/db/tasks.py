@@ -106,7 +106,7 @@ class TaskRows:
     async def create(self, *, owner: UUID, task_id: UUID, trigger_id: UUID, task: TaskText, limit: int) -> bool:
         """Insert a task; False when the user has `limit` tasks already."""
         values = _columns(task) | {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id, "task_limit": limit}
-        async with self._database.hot_transaction() as connection:
+        async with self._database.hot_transaction(owner=owner) as connection:
             await connection.execute(_lock_tasks, {"user_id": owner})
             created = await connection.execute(queries.create_task, values)
             return await created.fetchone() is not None
@@ -117,7 +117,7 @@ class TaskRows:
         """Save the next version; its number, or None when `expected` is no longer the newest."""
         values = _columns(task) | {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id}
         values |= {"expected": expected, "reset": task.trigger.reset}
-        rows = await self._database.fetch(queries.replace_task, values)
+        rows = await self._database.fetch(queries.replace_task, values, owner=owner)
         return rows[0]["version"] if rows else None
 
     async def switch(
@@ -133,11 +133,11 @@ class TaskRows:
         """Enable or disable; False when `expected` is no longer the newest version."""
         values = {"user_id": owner, "task_id": task_id, "expected": expected, "enabled": enabled}
         values |= {"anchor_at": anchor_at, "next_fire_at": next_fire_at}
-        return bool(await self._database.fetch(queries.switch_task, values))
+        return bool(await self._database.fetch(queries.switch_task, values, owner=owner))
 
     async def get(self, *, owner: UUID, task_id: UUID) -> StoredTask | None:
         """One task of a user."""
-        rows = await self._database.fetch(queries.read_task, {"user_id": owner, "task_id": task_id})
+        rows = await self._database.fetch(queries.read_task, {"user_id": owner, "task_id": task_id}, owner=owner)
         return StoredTask(**rows[0]) if rows else None
 
     async def list(
@@ -146,12 +146,12 @@ class TaskRows:
         """A page of a user's tasks, newest first, beginning behind `after`."""
         values = {"user_id": owner, "after": after, "limit": limit, "name": name}
         statement = queries.list_tasks if name is None else queries.list_tasks_named
-        return [StoredTask(**row) for row in await self._database.fetch(statement, values)]
+        return [StoredTask(**row) for row in await self._database.fetch(statement, values, owner=owner)]
 
     async def delete(self, *, owner: UUID, task_id: UUID, expected: int | None) -> bool:
         """Delete a task (of this version, if one is named); False if there is none."""
         values = {"user_id": owner, "task_id": task_id, "expected": expected}
-        return bool(await self._database.fetch(queries.delete_task, values))
+        return bool(await self._database.fetch(queries.delete_task, values, owner=owner))
 
     async def versions(
         self, *, owner: UUID, task_id: UUID, before: int | None = None, limit: int = 50
@@ -162,6 +162,7 @@ class TaskRows:
             " AND user_id = %(user_id)s AND (%(before)s::int IS NULL OR version < %(before)s)"
             " ORDER BY version DESC LIMIT %(limit)s",
             {"task_id": task_id, "user_id": owner, "before": before, "limit": limit},
+            owner=owner,
         )
         return [StoredVersion(**row) for row in rows]
 

@@ -10,7 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from taske_ray.db.tables import Run, User
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+from taske_ray.db.tables import User
 
 _the_beginning = datetime(1970, 1, 1, tzinfo=UTC)  # the column's own default, -infinity, is no Python datetime
 
@@ -85,6 +87,11 @@ async def rehash_password(tx: AsyncSession, *, owner: UUID, old: str | None, new
 
 
 async def delete_user(tx: AsyncSession, *, owner: UUID) -> None:
-    """Remove the account and everything that hangs on it; its keys go too, so no backup of a secret opens again."""
-    await tx.exec(delete(Run).where(col(Run.user_id) == owner))
+    """Remove the account with its keys, connections and tasks: without the keys no copy of a secret opens again."""
     await tx.exec(delete(User).where(col(User.id) == owner))
+
+
+async def forget_runs(database: Database, *, owner: UUID, most: int) -> int:
+    """A batch of the runs that a removed account left behind; how many."""
+    rows = await database.fetch(queries.forget_runs, {"gone": owner, "most": most})
+    return int(rows[0]["forgotten"])

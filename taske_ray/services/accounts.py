@@ -20,6 +20,8 @@ from taske_ray.services.origin import Origin, nowhere
 from taske_ray.services.principal import Principal
 from taske_ray.services.trail import record
 
+_forgotten_at_once = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
@@ -107,13 +109,15 @@ class Accounts:
     async def delete(self, principal: Principal, origin: Origin = nowhere) -> None:
         """Remove the account with its tasks, connections, keys and history."""
         owner = principal.user_id
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             user = await users.lock_user(tx, owner=owner)
             if user is None:
                 raise Unauthenticated
             await record(tx, "account.delete", by=principal, origin=origin)
             await write_letter(tx, user, "deleted", url=self._rules.url)
             await users.delete_user(tx, owner=owner)
+        while await users.forget_runs(self._database, owner=owner, most=_forgotten_at_once):
+            pass  # and what a crash leaves here, housekeeping forgets
 
     async def _tell_known(self, tx: Transaction, address: str) -> None:
         user = await users.find_user(tx, address)

@@ -48,7 +48,7 @@ class ApiKeys:
             expires_at=expires_at,
             session_id=principal.session_id,
         )
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             if task_id is not None:
                 row.task_id = await _own_task(tx, task_id, owner)
             saved = await api_keys.add_api_key(tx, row)
@@ -57,14 +57,14 @@ class ApiKeys:
 
     async def list(self, *, owner: UUID, after: UUID | None, limit: int) -> list[dict[str, Any]]:
         """A page of live keys, newest first."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             rows = await api_keys.list_api_keys(tx, owner=owner, after=after, limit=limit)
         return [_view(row) for row in rows]
 
     async def revoke(self, key_id: str, principal: Principal, origin: Origin) -> None:
         """End a key: the next request with it is refused. Raises NotFound."""
         found = parse_id("key", key_id)
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=principal.user_id) as tx:
             if not await api_keys.revoke_api_key(tx, owner=principal.user_id, key_id=found):
                 raise NotFound
             await record(tx, "api_key.revoke", by=principal, origin=origin, object_=key_id)

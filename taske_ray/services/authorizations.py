@@ -88,7 +88,7 @@ class Authorizations:
         hashed = digest(state)
         proof = json.dumps({"verifier": verifier, "nonce": nonce}).encode()
         key, sealed = await self._sealer.seal(proof, owner=owner, purpose=self._vault, place=_place(hashed))
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             await authorizations.add_authorization(
                 tx,
                 hash=hashed,
@@ -123,7 +123,7 @@ class Authorizations:
 
     async def proof(self, returned: Returned) -> Proof:
         """Verifier and nonce, of flows whose vault purpose is `auth` or `hooks`. Raises VaultError."""
-        return Proof(**json.loads(await self._sealer.open(returned.sealed, returned.place)))
+        return Proof(**json.loads(await self._sealer.open(returned.sealed, returned.place, owner=returned.user_id)))
 
 
 def _place(hashed: bytes) -> Place:

@@ -107,7 +107,7 @@ class Codes:
             factor = await second_factors.get_totp(tx, owner=owner)
         if factor is None or (factor.confirmed_at is not None) is not confirmed:
             return None
-        secret = await self._sealer.open(bytes(factor.sealed), totp_place(owner))
+        secret = await self._sealer.open(bytes(factor.sealed), totp_place(owner), owner=owner)
         return matching_step(secret.decode(), read, self._clock.now())
 
     async def _recovery(self, owner: UUID, label: str, read: str, failure_id: int) -> Proof | None:

@@ -42,7 +42,7 @@ class Connections:
         if secret:
             row.data_key, row.sealed = await self._seal(owner, connection_id, secret)
             row.hints = hints(secret)
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             saved = await rows.add_connection(tx, row)
             await _audit(tx, "connection.create", saved)
         return _view(saved)
@@ -51,13 +51,13 @@ class Connections:
         self, *, owner: UUID, after: UUID | None = None, limit: int = 50, module: str | None = None
     ) -> Sequence[dict[str, Any]]:
         """A page of connections, newest first."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             found = await rows.list_connections(tx, owner=owner, after=after, limit=limit, module=module)
         return [_view(row) for row in found]
 
     async def get(self, connection_id: str, *, owner: UUID) -> dict[str, Any]:
         """One connection. Raises NotFound."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             return _view(await _find(tx, connection_id, owner))
 
     async def change(
@@ -69,11 +69,11 @@ class Connections:
         Raises Invalid, NotFound.
         """
         changes: dict[str, Any] = {} if name is None else {"name": name}
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             row = await _find(tx, connection_id, owner)
         if fields is not None:
             changes |= await self._changed_fields(row, fields)
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             row = await _find(tx, connection_id, owner, lock=True)
             saved = await rows.change_connection(tx, row, **changes) if changes else row
             await _audit(tx, "connection.change", saved)
@@ -83,20 +83,20 @@ class Connections:
 
     async def delete(self, connection_id: str, *, owner: UUID) -> None:
         """Destroy the connection; runs that need it fail and use nothing. Raises NotFound."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             row = await _find(tx, connection_id, owner)
             await rows.delete_connection(tx, owner=owner, connection_id=row.id)
             await _audit(tx, "connection.delete", row)
 
     async def test(self, connection_id: str, *, owner: UUID) -> dict[str, Any]:
         """Ask the service whether the credential works. Raises NotFound, Unavailable."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             row = await _find(tx, connection_id, owner)
         outcome = await self._calls.test_connection(owner, row.id)
         if isinstance(outcome, Succeeded):
             label = outcome.output.get("label") if isinstance(outcome.output, dict) else None
             text = None if label is None else str(label)[:200]
-            async with self._database.transaction() as tx:
+            async with self._database.transaction(owner=owner) as tx:
                 await rows.mark_tested(tx, owner=owner, connection_id=row.id, label=text)
             if row.status != "active":
                 await self._resume(row)

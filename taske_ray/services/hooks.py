@@ -52,7 +52,7 @@ class Hooks:
 
     async def _opened(self, task: StoredTask) -> dict[str, Any]:
         assert task.hook_sealed is not None
-        opened = await self._sealer.open(bytes(task.hook_sealed), hook_place(task.trigger_id))
+        opened = await self._sealer.open(bytes(task.hook_sealed), hook_place(task.trigger_id), owner=task.user_id)
         found: dict[str, Any] = json.loads(opened)
         return found
 

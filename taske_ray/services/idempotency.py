@@ -90,7 +90,7 @@ class Idempotency:
     async def _open(self, row: dict[str, Any], owner: UUID, key: str) -> Answer:
         try:
             sealed = base64.b64decode(row["body"]["sealed"])
-            return Answer(**json.loads(await self._sealer.open(sealed, _place(owner, key))))
+            return Answer(**json.loads(await self._sealer.open(sealed, _place(owner, key), owner=None)))
         except (VaultError, KeyError, TypeError) as error:
             raise Conflict("The answer to this Idempotency-Key can no longer be read") from error
 

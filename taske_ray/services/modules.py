@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
+from taske_ray.clock import new_id
 from taske_ray.core.capability import canonical_hash, parse_module
 from taske_ray.core.capability.changes import Change, broken_capabilities, changes
 from taske_ray.core.ids import format_id
+from taske_ray.db import audit
 from taske_ray.db import modules as rows
 from taske_ray.db.database import Database
 from taske_ray.db.modules import CapabilityHead, ModuleHead, Origin, Use
@@ -78,26 +81,35 @@ class Modules:
             raise NotFound
         return capability_view(catalog, name, locale)
 
-    async def put(self, module: str, document: dict[str, Any], *, draft: bool = False, dry_run: bool = False) -> Saved:
+    async def put(
+        self,
+        module: str,
+        document: dict[str, Any],
+        *,
+        by: UUID | None = None,
+        draft: bool = False,
+        dry_run: bool = False,
+    ) -> Saved:
         """Save an admin's document as the newest version, or with `dry_run` only tell what that would change.
 
-        A document with open questions (`x-todo`) is taken as a `draft` alone. Raises Invalid with every broken rule,
-        VersionConflict.
+        A document with open questions (`x-todo`) is taken as a `draft` alone. `by`: which admin; None is the operator.
+        Raises Invalid with every broken rule, VersionConflict.
         """
         parse_module(document)
         if document["module"] != module:
             raise Invalid.at("/module", "bad_id", f"The document's module must be {module!r}, as in the address")
         _check_draft(document, draft=draft)
-        saved = await self._save(document, "admin", dry_run=dry_run)
+        saved = await self._save(document, "admin", by, dry_run=dry_run)
         self._cache.forget()
         return saved
 
-    async def retire(self, module: str) -> None:
+    async def retire(self, module: str, *, by: UUID | None = None) -> None:
         """Nothing new may refer to it; pinned versions finish their runs. Raises NotFound."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=by) as tx:
             await rows.lock_module(tx, module)
             if not await rows.retire_module(tx, module):
                 raise NotFound
+            await _record(tx, "module.retire", module, by)
         self._cache.forget()
 
     async def sync_catalog(
@@ -111,10 +123,12 @@ class Modules:
         self._cache.forget()
         return [one for one in saved if one.changed]
 
-    async def _save(self, document: dict[str, Any], origin: Origin, *, dry_run: bool = False) -> Saved:
+    async def _save(
+        self, document: dict[str, Any], origin: Origin, by: UUID | None = None, *, dry_run: bool = False
+    ) -> Saved:
         name = document["module"]
         digest = canonical_hash({key: value for key, value in document.items() if key != "version"})
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=by) as tx:
             await rows.lock_module(tx, name)
             head = next(iter(await rows.module_heads(tx, name)), None)
             known = {found.capability: found for found in await rows.capability_heads(tx, name)}
@@ -133,6 +147,8 @@ class Modules:
             if not dry_run:
                 await rows.add_module(tx, row, changed)
                 await rows.retire_capabilities(tx, gone)
+                if origin == "admin":
+                    await _record(tx, "module.change", name, by, {"version": row.version})
         kept = [found for found in known.values() if not found.retired and found.capability not in gone]
         versions = _versions(kept) | {new.capability: new.version for new in changed}
         return Saved(
@@ -167,6 +183,10 @@ def saved_view(saved: Saved) -> dict[str, Any]:
             for use in saved.affected
         ],
     }
+
+
+async def _record(tx: Any, action: str, module: str, by: UUID | None, detail: Any = None) -> None:
+    await audit.add_audit(tx, entry_id=new_id(), action=action, user_id=by, object_=module, detail=detail)
 
 
 def _check_draft(document: dict[str, Any], *, draft: bool) -> None:

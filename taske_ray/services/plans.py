@@ -88,7 +88,7 @@ class Plans:
     async def _connection(self, task: StoredTask, action: dict[str, Any]) -> ConnectionValues | None:
         if action.get("connection") is None:
             return None
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=task.user_id) as tx:
             wanted = parse_id("conn", action["connection"])
             row = await get_connection(tx, owner=task.user_id, connection_id=wanted)
         if row is None:

@@ -29,7 +29,7 @@ class Resolutions:
         if run is None:
             raise NotFound
         progress = await self._progress(run, owner)
-        text = await read_task_text(self._database, run.task_id, run.task_version)
+        text = await read_task_text(self._database, owner=owner, task_id=run.task_id, version=run.task_version)
         actions = text.spec["actions"] if text else []
         parked = max(progress.steps, default=0)
         goes_on = 0 < parked <= len(actions) and actions[parked - 1].get("on_error") == "continue"

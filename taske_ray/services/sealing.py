@@ -31,16 +31,18 @@ class Sealer:
         key = await self.key_for(owner, purpose)
         return key.id, seal(key, place, plaintext)
 
-    async def open(self, stored: bytes, place: Place) -> bytes:
-        """The plaintext of a value of purpose `auth` or `hooks`. Raises VaultError."""
+    async def open(self, stored: bytes, place: Place, *, owner: UUID | None) -> bytes:
+        """The plaintext of a value of purpose `auth` or `hooks` of this owner, or the instance. Raises VaultError."""
         key_id = key_id_of(stored)
         found = self._by_id.get(key_id)
         if found is None:
-            async with self._database.transaction() as tx:
+            async with self._database.transaction(owner=owner) as tx:
                 row = await keys.get_data_key(tx, key_id)
             if row is None:
                 raise VaultError
             found = self._unwrap(_wrapped(row))
+        if found.user != owner:
+            raise VaultError
         return open_sealed(found, place, stored)
 
     def open_with(self, wrapped: WrappedKey, stored: bytes, place: Place) -> bytes:
@@ -52,7 +54,7 @@ class Sealer:
         found = self._newest.get((owner, purpose))
         if found is not None:
             return found
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             row = await keys.newest_data_key(tx, owner=owner, purpose=purpose)
             if row is None:
                 fresh = self._keyring.new_data_key(new_id(), owner, purpose)

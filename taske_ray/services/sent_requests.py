@@ -35,7 +35,7 @@ class SentRequests:
         """The same steps; attempts without outcome and without request show the one that was perhaps sent."""
         if not any(_lacks_request(attempt) for step in steps for attempt in step.attempts):
             return steps
-        text = await read_task_text(self._database, run.task_id, run.task_version)
+        text = await read_task_text(self._database, owner=owner, task_id=run.task_id, version=run.task_version)
         if text is None:
             return steps
         return [await self._completed(run, step, text, owner) for step in steps]
@@ -62,7 +62,7 @@ class SentRequests:
         capability = await self._cache.pinned(name, pin or await self._cache.for_run(name, text.pins[name]))
         if action.get("connection") is None:
             return capability, None
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             row = await get_connection(tx, owner=owner, connection_id=parse_id("conn", action["connection"]))
         return capability, None if row is None else ConnectionValues(auth_id=row.auth, config=row.config)
 

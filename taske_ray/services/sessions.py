@@ -125,7 +125,7 @@ class Sessions:
             raise Unauthenticated
         if not found.fresh:
             assert found.successor_sealed is not None
-            successor = (await self._sealer.open(bytes(found.successor_sealed), _place(hashed))).decode()
+            successor = (await self._sealer.open(bytes(found.successor_sealed), _place(hashed), owner=None)).decode()
         return Tokens(await self._access(found.user_id, found.session_id), successor, lives_s)
 
     async def log_out(self, principal: Principal, origin: Origin) -> None:

@@ -41,7 +41,7 @@ class PublicKeys:
         """Every public key by id, as it is now."""
         began = time.monotonic()
         async with self._database.transaction() as tx:
-            self._keys = {row.kid: bytes(row.public_key) for row in await keys.signing_keys(tx)}
+            self._keys = await keys.public_keys(tx)
         self._read_at = began
         return self._keys
 
@@ -65,7 +65,7 @@ class SigningKeys:
         if row is None:
             row = await self._replace(unless_younger_than=_signs_for, verify_for=_verifies_for)
         if self._opened is None or self._opened.kid != row.kid:
-            private = await self._sealer.open(bytes(row.sealed_private), _place(row.kid))
+            private = await self._sealer.open(bytes(row.sealed_private), _place(row.kid), owner=None)
             self._opened = SigningKey.from_bytes(row.kid, private)
         return self._opened
 

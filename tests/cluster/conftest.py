@@ -112,11 +112,13 @@ async def started(ray, settings):  # noqa: ARG001 - started first
     from actors import cluster
     from actors.supervisor import TriggerSupervisor
     from taske_ray.catalog.registry import load_documents
+    from taske_ray.services.catalog_cache import CapabilityCache
+    from taske_ray.services.modules import Modules
     from tests.cluster.engine import open_engine
 
     async with AsyncExitStack() as stack:
         found = await open_engine(settings, stack)
-        await found.services.modules.sync_catalog(load_documents())
+        await Modules(found.database, CapabilityCache(found.database)).sync_catalog(load_documents())
         supervisor = await cluster.spawn_supervisor(TriggerSupervisor)
         await until(found.complete, 120, "the engine")
         yield found

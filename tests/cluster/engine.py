@@ -111,15 +111,17 @@ class Engine:
 
 async def open_engine(settings, stack: AsyncExitStack):
     """The services over a database and a cluster that are there, and a user of their own."""
-    database = await open_database(settings, stack, rows=4, hot=4)
-    ports = await connect_ports(database)
+    database = await open_database(settings, stack, rows=1, hot=1, role=None)
+    api = await open_database(settings, stack, rows=4, hot=4, role="taske_api")
+    hosts = await open_database(settings, stack, rows=1, hot=2, role="taske_engine")
+    ports = await connect_ports(hosts)
     stack.push_async_callback(ports.run_hosts.close)
     keyring = open_keyring(settings, ["hooks", "credentials"])
-    store = open_store(database, stack)
-    services = task_services(settings, database, keyring, ports, store)
+    store = open_store(hosts, stack)
+    services = task_services(settings, api, keyring, ports, store)
     engine = Engine(services, database, ports.run_hosts, new_id())
     await engine.rows(
-        "INSERT INTO users (id, email) VALUES (%(id)s, %(email)s)",
+        "INSERT INTO users (id, email, role, status) VALUES (%(id)s, %(email)s, 'admin', 'active')",
         id=engine.owner,
         email=f"{engine.owner.hex}@example.com",
     )

@@ -19,7 +19,7 @@ async def test_a_module_that_nobody_coded_for_runs_within_two_seconds(engine, re
     base = f"http://{receiver.place}/weather"
     receiver.answer("/weather/today", Answer({"t": 21.5, "heard": "s3cr3t-key"}))
     began = time.monotonic()
-    await engine.services.modules.put("weather", weather(base))
+    await engine.services.modules.put("weather", weather(base), by=engine.owner)
     connection = await engine.services.connections.create(
         owner=engine.owner, module="weather", auth="key", name="mine", fields={"key": "s3cr3t-key"}
     )
@@ -34,7 +34,7 @@ async def test_a_module_that_nobody_coded_for_runs_within_two_seconds(engine, re
     assert receiver.at(shown)[0].body == {"t": 21.5}
     assert "s3cr3t-key" not in repr(run)
 
-    await engine.services.modules.put("weather", weather(base, unit="kelvin"))
+    await engine.services.modules.put("weather", weather(base, unit="kelvin"), by=engine.owner)
 
     async def kelvin():
         assert (await engine.ended(await engine.fire(task)))["status"] == "succeeded"
@@ -51,7 +51,7 @@ async def test_an_answer_that_is_no_json_fails_where_json_is_needed(engine, rece
     receiver.answer(
         "/google/drive/v3/files", Answer(raw=b"<html>maintenance</html>", headers={"content-type": "text/html"})
     )
-    await engine.services.modules.put("google", google)
+    await engine.services.modules.put("google", google, by=engine.owner)
     connection = await engine.services.connections.create(
         owner=engine.owner, module="google", auth="access_token", name="mine", fields={"token": "ya29.s3cr3t"}
     )

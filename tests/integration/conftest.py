@@ -22,6 +22,22 @@ async def engine_database(database_url):
 
 
 @pytest.fixture
+async def api_database(database_url):
+    """The same, as `/api/v1` opens it: the rows of whom a transaction names."""
+    opened = await Database(database_url, row_connections=8, hot_connections=4, role="taske_api").open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def auth_database(database_url):
+    """The same, as `/auth` opens it: accounts and nothing else."""
+    opened = await Database(database_url, row_connections=8, hot_connections=4, role="taske_auth").open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def fresh_database(fresh_database_url):
     """A database of this test's own, opened."""
     opened = await Database(fresh_database_url, row_connections=8, hot_connections=4).open()

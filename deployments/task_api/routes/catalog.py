@@ -81,17 +81,18 @@ async def invoke(capability: str, body: wire.Invoke, caller: Caller, services: S
 async def put_module(
     module: str,
     document: Annotated[dict[str, Any], _document],
+    caller: Caller,
     services: Services,
     draft: Annotated[bool, Query(description="take a document that has open questions (`x-todo`)")] = False,  # noqa: FBT002 - a query
     dry_run: Annotated[bool, Query(description="save nothing, only tell what it would change")] = False,  # noqa: FBT002 - a query
 ) -> Response:
     """Save a module document as its newest version; every process uses it within two seconds."""
-    saved = await services.modules.put(module, document, draft=draft, dry_run=dry_run)
+    saved = await services.modules.put(module, document, by=caller.user_id, draft=draft, dry_run=dry_run)
     return answer(saved_view(saved))
 
 
 @router.delete("/admin/modules/{module}", status_code=204, response_class=Response, openapi_extra=needs("admin"))
-async def retire_module(module: str, services: Services) -> Response:
+async def retire_module(module: str, caller: Caller, services: Services) -> Response:
     """Retire a module: nothing new may refer to it; runs finish on the versions they know."""
-    await services.modules.retire(module)
+    await services.modules.retire(module, by=caller.user_id)
     return nothing()

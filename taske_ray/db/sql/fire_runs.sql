@@ -12,7 +12,7 @@ WITH asked AS (
 present AS (    -- the trigger is there, enabled, and of the version that was checked against
     SELECT a.*, t.overlap <> 'allow' AS exclusive,    -- what is fired by hand overlaps, but others wait for it
            CASE WHEN a.must_be_enabled THEN t.overlap ELSE 'allow' END AS overlap
-    FROM asked a JOIN triggers t ON t.id = a.trigger_id
+    FROM asked a JOIN triggers t ON t.id = a.trigger_id AND t.user_id = a.user_id
     WHERE (t.enabled OR NOT a.must_be_enabled) AND (a.trigger_version IS NULL OR a.trigger_version = t.version)
 ),
 backlog AS (    -- each user's due runs, counted no further than the limit, in order: runs that sleep are not read

@@ -56,8 +56,8 @@ def appearance():
 
 
 @pytest.fixture
-def auth_services(settings, database, keyring):
-    return account_services(settings, database, keyring)
+def auth_services(settings, auth_database, keyring):
+    return account_services(settings, auth_database, keyring)
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ async def catalog(database):
 
 
 @pytest.fixture
-async def store(database):
-    found = FireStore(database)
+async def store(engine_database):
+    found = FireStore(engine_database)
     yield found
     await found.close()
 
@@ -106,8 +106,8 @@ def ports(hosts, watchers, calls, readiness):
 
 
 @pytest.fixture
-def task_services(settings, database, keyring, ports, store, catalog):  # noqa: ARG001 - loaded first
-    return services_of_tasks(settings, database, keyring, ports, store)
+def task_services(settings, api_database, keyring, ports, store, catalog):  # noqa: ARG001 - loaded first
+    return services_of_tasks(settings, api_database, keyring, ports, store)
 
 
 @pytest.fixture
@@ -126,18 +126,18 @@ async def mina(api, person):
 
 
 @pytest.fixture
-async def hooks(settings, database, keyring, store, hosts, catalog):  # noqa: ARG001 - loaded first
+async def hooks(settings, engine_database, keyring, store, hosts, catalog):  # noqa: ARG001 - loaded first
     """A client of `/hooks`."""
-    deliveries = delivery_service(settings, database, keyring, hosts, store)
+    deliveries = delivery_service(settings, engine_database, keyring, hosts, store)
     transport = httpx.ASGITransport(app=hooks_app(deliveries, clock=SystemClock(), url=URL), root_path="/hooks")
     async with httpx.AsyncClient(transport=transport, base_url=f"{URL}/hooks") as client:
         yield client
 
 
 @pytest.fixture
-async def console(settings, database, readiness, appearance):
+async def console(settings, api_database, engine_database, readiness, appearance):
     """A client of `/`."""
-    services = ConsoleServices(Health(database, readiness), authentication_of(settings, database))
+    services = ConsoleServices(Health(engine_database, readiness), authentication_of(settings, api_database))
     transport = httpx.ASGITransport(app=console_app(services, appearance))
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
         yield client

@@ -28,10 +28,10 @@ def sealer(database, keyring):
 
 
 @pytest.fixture
-def services(database, keyring, tmp_path):
+def services(auth_database, keyring, tmp_path):
     """Everything behind `/auth`, as it is put together; addresses must be verified."""
     settings = Settings(tmp_path, public_url=ISSUER, require_email_verification=True)
-    return account_services(settings, database, keyring)
+    return account_services(settings, auth_database, keyring)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def logins(services):
 
 
 @pytest.fixture
-def authentication(database):
-    return Authentication(database, public_keys=PublicKeys(database), issuer=ISSUER, clock=SystemClock())
+def authentication(api_database):
+    return Authentication(api_database, public_keys=PublicKeys(api_database), issuer=ISSUER, clock=SystemClock())
 
 
 @pytest.fixture

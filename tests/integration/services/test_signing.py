@@ -162,13 +162,13 @@ async def test_a_role_is_never_read_from_the_token(database, database_url, login
 async def test_a_storm_of_unknown_keys_is_a_few_looks(database, monkeypatch, signing):
     """A thousand tokens that name keys of nobody cost a handful of reads, and a key made meanwhile is found."""
     looks = []
-    real = keys.signing_keys
+    real = keys.public_keys
 
     async def counted(tx):
         looks.append(1)
         return await real(tx)
 
-    monkeypatch.setattr(keys, "signing_keys", counted)
+    monkeypatch.setattr(keys, "public_keys", counted)
     public = PublicKeys(database)
     storm = [asyncio.create_task(public.all(wanted=f"nobody's {number}")) for number in range(1000)]
     kid = await signing.rotate()

@@ -1,42 +1,73 @@
-"""The role of hosts and hooks: it can do what they do, and nothing that is not theirs."""
+"""The roles of processes: each can do what its process does, and nothing else; for rows see `test_row_security.py`."""
+
+import contextlib
 
 import psycopg
 import pytest
 
 from taske_ray.db import queries
-from taske_ray.db.database import engine_role
+from taske_ray.db.database import engine_role, roles
 from taske_ray.db.migrate import upgrade
 from taske_ray.errors import StartRefused
 from tests.integration.db.test_schema import STATEMENTS, numbered
 
 pytestmark = pytest.mark.integration
 
-OF_THE_API = {
+OF_AUTH = {
     *("abandon_idempotent", "authenticate_key", "authenticate_session", "begin_idempotent", "finish_idempotent"),
-    *("create_task", "delete_task", "replace_task", "switch_task"),
+    "forget_runs",
 }
-"""Statements that only the API runs, and that touch what only it may; `keep_zone` and its like run at the start."""
+"""Statements of `/auth`."""
+OF_TASKS = {
+    *("abandon_idempotent", "authenticate_key", "authenticate_session", "begin_idempotent", "finish_idempotent"),
+    *("create_task", "delete_task", "list_tasks", "list_tasks_named", "read_task", "replace_task", "switch_task"),
+    *("cancel_run", "copy_steps", "list_runs", "list_runs_of_task", "read_run", "read_steps", "resolve_run"),
+    *("instants_with_runs", "resume_triggers", "task_version"),
+}
+"""Statements of `/api/v1` that are about one user; what fires runs is the engine's."""
+OF_THE_API = (OF_AUTH - {"forget_runs"}) | {"create_task", "delete_task", "replace_task", "switch_task", "copy_steps"}
+"""Statements that touch what the engine may not; `keep_zone` and its like run at the start."""
 OF_THE_START = {"keep_zone", "schedule_zones"}
 SECRET = ["sessions", "refresh_tokens", "one_time_tokens", "api_keys", "signing_keys", "login_failures"]
-SECRET += ["idempotency_keys", "audit"]
+SECRET += ["totp_factors", "recovery_codes", "login_challenges", "code_failures"]
+SECRET += ["idempotency_keys"]
 READ_ONLY = ["users", "data_keys", "modules", "capabilities", "tasks", "task_versions"]
 
 
 @pytest.fixture
-def engine(database_url):
-    """A connection in the role."""
-    with psycopg.connect(database_url, autocommit=True, options=f"-c role={engine_role}") as connection:
-        yield connection
+def acting(database_url):
+    """Call it for a connection in a role."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(role):
+            found = psycopg.connect(database_url, autocommit=True, options=f"-c role={role}")
+            return stack.enter_context(found)
+
+        yield connect
 
 
-@pytest.mark.parametrize("name", sorted(set(STATEMENTS) - OF_THE_API - OF_THE_START))
-def test_it_may_run_what_hosts_and_hooks_run(engine, name):
-    """Every statement that is not the API's alone is allowed to the role."""
+@pytest.fixture
+def engine(acting):
+    """A connection in the role of hosts and hooks."""
+    return acting(engine_role)
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        *((engine_role, name) for name in sorted(set(STATEMENTS) - OF_THE_API - OF_THE_START)),
+        *(("taske_api", name) for name in sorted(OF_TASKS)),
+        *(("taske_auth", name) for name in sorted(OF_AUTH)),
+    ],
+)
+def test_it_may_run_what_its_process_runs(acting, role, name):
+    """Every statement that a process runs is allowed to its role."""
+    connection = acting(role)
     text, count = numbered(queries.statement(name))
-    engine.execute("SET plan_cache_mode = force_generic_plan")
-    engine.execute(f"PREPARE checked AS {text}")
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.execute(f"PREPARE checked AS {text}")
     nulls = f"({', '.join(['NULL'] * count)})" if count else ""
-    assert engine.execute(f"EXPLAIN EXECUTE checked{nulls}").fetchall()
+    assert connection.execute(f"EXPLAIN EXECUTE checked{nulls}").fetchall()
 
 
 @pytest.mark.parametrize("name", sorted(OF_THE_API | OF_THE_START))
@@ -73,6 +104,7 @@ def test_it_does_not_write_what_it_only_reads(engine, table):
         engine.execute(f"DELETE FROM {table}")
 
 
+@pytest.mark.parametrize("role", roles)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -82,25 +114,32 @@ def test_it_does_not_write_what_it_only_reads(engine, table):
         "TRUNCATE runs",
         "CREATE ROLE other",
         "ALTER ROLE taske_engine SUPERUSER",
+        "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY",
+        "DROP POLICY taske_api_all ON tasks",
+        "UPDATE audit SET result = 'ok'",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "COPY (SELECT 1) TO PROGRAM 'true'",
     ],
 )
-def test_it_owns_nothing_and_makes_nothing(engine, statement):
-    """It is no owner: no table, no function and no role is made, changed or dropped."""
+def test_it_owns_nothing_and_makes_nothing(acting, role, statement):
+    """It is no owner: no table, policy, function and role is made, changed or dropped, and no audit entry."""
     with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidGrantOperation)):
-        engine.execute(statement)
+        acting(role).execute(statement)
 
 
-def test_it_has_no_attributes(engine):
-    """The session's role is the engine's, which is no superuser, passes no row security and cannot log in."""
-    row = engine.execute(
+@pytest.mark.parametrize("role", roles)
+def test_it_has_no_attributes(acting, role):
+    """The session's role is no superuser, passes no row security and cannot log in."""
+    connection = acting(role)
+    row = connection.execute(
         "SELECT current_user, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolcanlogin"
         " FROM pg_roles WHERE rolname = current_user"
     ).fetchone()
-    assert row == (engine_role, False, False, False, False, False, False)
+    assert row == (role, False, False, False, False, False, False)
     owned = "SELECT count(*) FROM pg_class WHERE relowner = current_user::regrole"
-    assert engine.execute(owned).fetchone() == (0,)
+    assert connection.execute(owned).fetchone() == (0,)
 
 
 def test_every_table_is_decided_about(engine):
@@ -141,14 +180,29 @@ def owner_url(postgres_server, fresh_database_url):
         admin.execute("DROP OWNED BY taske_test_owner; DROP ROLE taske_test_owner")
 
 
-def test_a_login_that_may_not_take_it_on_is_told_what_to_do(postgres_server, owner_url):
+def test_a_login_that_may_not_take_them_on_is_told_what_to_do(postgres_server, owner_url):
     """An owner without the right is refused with the statements to run, and after them starts and takes the role on."""
-    with pytest.raises(StartRefused, match="GRANT taske_engine TO taske_test_owner"):
+    grant = "GRANT taske_api, taske_auth, taske_engine TO taske_test_owner"
+    with pytest.raises(StartRefused, match=grant):
         upgrade(owner_url)
     with psycopg.connect(postgres_server, autocommit=True) as admin:
-        admin.execute("GRANT taske_engine TO taske_test_owner")
+        admin.execute(grant)
     upgrade(owner_url)
     with psycopg.connect(owner_url, options=f"-c role={engine_role}") as engine:
         assert engine.execute("SELECT current_user, count(*) FROM runs GROUP BY 1").fetchall() == []
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             engine.execute("SELECT 1 FROM sessions")
+
+
+@pytest.mark.parametrize("change", ["ALTER ROLE taske_api BYPASSRLS", "ALTER ROLE taske_auth SUPERUSER"])
+def test_a_role_that_may_too_much_refuses_the_start(postgres_server, database_url, change):
+    """A role that an administrator has made a superuser or let pass row security is named, and nothing starts."""
+    back = change.replace(" BYPASSRLS", " NOBYPASSRLS").replace(" SUPERUSER", " NOSUPERUSER")
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        try:
+            admin.execute(change)
+            with pytest.raises(StartRefused, match="must be no superuser"):
+                upgrade(database_url)
+        finally:
+            admin.execute(back)
+    upgrade(database_url)
