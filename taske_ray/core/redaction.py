@@ -1,47 +1,21 @@
-"""Takes secrets out of text by their value, in every spelling in which a service may send them back.
+"""Takes secrets out of everything that is stored to be shown, logged or mailed. The one function is `Redactor.json`.
 
-Structure-based masking (a field that names a secret) happens where the field is built; this is the second net.
-`mask_places` is for what users wrote or received themselves: it masks by well-known names when a run is shown.
+In this order, and before anything is cut: what is a secret because of where it stands (known headers, query keys, user
+information; a field whose template names a secret is masked where the field is built), then each loaded secret by its
+value in every spelling in which it travels, then what looks like a secret though none is known. `Redactor.data` does
+the second alone: what one step hands to the next must stay what it is, less our own secrets.
 """
 
-import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-import re2
+from taske_ray.core.looks import MASK, may_look_secret, query_keys, without_looks
+from taske_ray.core.spellings import spellings
 
-MASK = "••••"
-_shortest = 4  # shorter secrets would mask half of any text
-_escaped = frozenset('"\\')
-
-
-_looks = (  # RE2: linear in a text that a stranger wrote; the group is what is masked
-    r"\b(eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)",
-    r"(?i)\b(?:bearer|basic)\s+([\w.~+/=-]{8,})",
-    r"\b((?:sk|rk|pk|xox[abeprs]|gh[opsu]|tsk)[_-][\w-]{12,})",
-    r"(?s)(-----BEGIN [A-Z ]{1,40}-----.*?(?:-----END [A-Z ]{1,40}-----|\z))",
-    r"(?i)\b[a-z][a-z0-9+.-]{1,20}://([^\s/@:]{1,200}:[^\s/@]{1,500})@",
-)
-_patterns: tuple[Any, ...] = tuple(map(re2.compile, _looks))
-
-
-def mask_patterns(text: str) -> str:
-    """The same text without what looks like a secret though none is known: JWTs, tokens, PEM, user information in URLs.
-
-    For texts that leave our hands (logs, error messages); what a service returned as data is not touched by looks.
-    """
-    for pattern in _patterns:
-        pieces, last = [], 0
-        for found in pattern.finditer(text):
-            pieces += [text[last : found.start(1)], MASK]
-            last = found.end(1)
-        text = "".join([*pieces, text[last:]])
-    return text
-
+__all__ = ["MASK", "Redactor", "mask_headers", "redact"]
 
 _headers = frozenset(
     {
@@ -50,119 +24,89 @@ _headers = frozenset(
         *("x-vault-token", "private-token", "x-gitlab-token", "x-telegram-bot-api-secret-token"),
     }
 )
-_query_keys = frozenset(
-    {
-        *("access_token", "refresh_token", "auth_token", "token", "api_key", "apikey", "key"),
-        *("client_secret", "secret", "password", "signature", "sig"),
-    }
-)
-_in_url = re.compile(r"(?i)([?&](?:" + "|".join(sorted(_query_keys)) + r")=)[^&#]+")
+_query_keys = frozenset(query_keys)
+_in_url = re.compile(r"(?i)([?&](?:" + "|".join(query_keys) + r")=)[^&#]+")
 _user_information = re.compile(r"(?i)^([a-z][a-z0-9+.-]*://)[^/@?#]+@")
 
 
-def mask_places(value: Any) -> Any:
-    """The same step input, output, request or trigger output with what is a secret because of where it stands masked.
+class Redactor:
+    """Replaces secrets by `••••`; `secrets` are those that are loaded (texts, or values with texts in them)."""
 
-    Looks at its members `headers`, `query` and `url`; for showing only, what runs work with stays as it is.
-    """
+    def __init__(self, secrets: Iterable[Any] = ()) -> None:
+        self._secrets = tuple(secrets)
+
+    def json(self, value: Any) -> Any:
+        """The same JSON value as it may be stored to be shown, logged or mailed: by place, by value, by looks."""
+        if isinstance(value, str):
+            return self.text(value)
+        shown = self.data(_mask_places(value))
+        if isinstance(shown, (dict, list)) and may_look_secret(json.dumps(shown, ensure_ascii=False)):
+            return _walk(shown, without_looks)
+        return shown
+
+    def text(self, text: str) -> str:
+        """The same text, by value and by looks."""
+        return without_looks(self._by_value(text))
+
+    def data(self, value: Any) -> Any:
+        """The same JSON value with each loaded secret masked by its value, in names too, and nothing else."""
+        if not self._spellings or not self._may_contain(value):
+            return value
+        return _walk(value, self._by_value)
+
+    def _by_value(self, text: str) -> str:
+        for spelling in self._spellings:
+            if spelling in text:
+                text = text.replace(spelling, MASK)
+        return text
+
+    def _may_contain(self, value: Any) -> bool:
+        """A cheap look at the whole first: at the JSON text, in which each spelling stands as JSON writes it."""
+        if not isinstance(value, (dict, list)):
+            return True
+        whole = json.dumps(value, ensure_ascii=False)
+        return any(spelling in whole for spelling in self._in_json)
+
+    @cached_property
+    def _in_json(self) -> tuple[str, ...]:
+        return tuple(json.dumps(spelling, ensure_ascii=False)[1:-1] for spelling in self._spellings)
+
+    @cached_property
+    def _spellings(self) -> tuple[str, ...]:
+        found = {spelling for secret in self._secrets for spelling in spellings(secret)}
+        return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+
+
+redact = Redactor().json
+"""The one function where no secret is loaded: by place and by looks."""
+
+
+def mask_headers(headers: dict[str, Any]) -> dict[str, Any]:
+    """The same headers with the values of those that carry credentials masked."""
+    return {name: MASK if name.lower() in _headers and inner else inner for name, inner in headers.items()}
+
+
+def _mask_places(value: Any) -> Any:
+    """What is a secret because of where it stands, in a step's input or output, a request or a trigger's output."""
     if not isinstance(value, dict):
         return value
     shown = dict(value)
-    for place, names in (("headers", _headers), ("query", _query_keys)):
-        part = shown.get(place)
-        if isinstance(part, dict):
-            shown[place] = {name: MASK if name.lower() in names and inner else inner for name, inner in part.items()}
+    if isinstance(shown.get("headers"), dict):
+        shown["headers"] = mask_headers(shown["headers"])
+    if isinstance(shown.get("query"), dict):
+        query = shown["query"].items()
+        shown["query"] = {name: MASK if name.lower() in _query_keys and inner else inner for name, inner in query}
     if isinstance(shown.get("url"), str):
         url = _in_url.sub(rf"\g<1>{MASK}", shown["url"])
         shown["url"] = _user_information.sub(rf"\g<1>{MASK}@", url)
     return shown
 
 
-class Redactor:
-    """Replaces every loaded secret of four characters or more by `••••`."""
-
-    def __init__(self, secrets: Iterable[Any]) -> None:
-        self._secrets = tuple(secrets)
-
-    def text(self, text: str) -> str:
-        """The same text without a secret in it."""
-        for spelling in self._spellings:
-            if spelling in text:
-                text = text.replace(spelling, MASK)
-        return text
-
-    def json(self, value: Any) -> Any:
-        """The same JSON value with every string in it, names of members included, taken through `text`."""
-        if not self._spellings or not self._may_contain(value):
-            return value
-        return self._walk(value)
-
-    def _walk(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {self.text(str(key)): self._walk(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [self._walk(part) for part in value]
-        return value
-
-    def _may_contain(self, value: Any) -> bool:
-        """A cheap look at the whole first; only safe for spellings that JSON does not escape."""
-        if not self._plain or not isinstance(value, (dict, list)):
-            return True
-        whole = json.dumps(value, ensure_ascii=False)
-        return any(spelling in whole for spelling in self._spellings)
-
-    @cached_property
-    def _plain(self) -> bool:
-        return all(spelling.isprintable() and not _escaped.intersection(spelling) for spelling in self._spellings)
-
-    @cached_property
-    def _spellings(self) -> tuple[str, ...]:
-        found = {spelling for secret in self._secrets for text in _strings(secret) for spelling in _spell(text)}
-        return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
-
-
-def _strings(secret: Any) -> Iterator[str]:
-    """Every string in a secret value; a PEM key also line by line, because services quote single lines of it."""
-    if isinstance(secret, str):
-        yield secret
-        if "\n" in secret:
-            yield from (line.strip() for line in secret.splitlines() if not line.startswith("-----"))
-    elif isinstance(secret, dict):
-        for part in secret.values():
-            yield from _strings(part)
-    elif isinstance(secret, list):
-        for part in secret:
-            yield from _strings(part)
-
-
-def _spell(secret: str) -> Iterator[str]:
-    """Raw, percent-encoded, JSON-escaped, hexadecimal and base64 in its three alignments."""
-    if len(secret) < _shortest:
-        return
-    raw = secret.encode("utf-8", "surrogatepass")
-    yield secret
-    yield quote(secret, safe="", errors="replace")
-    yield quote(secret, errors="replace")
-    yield quote_plus(secret, errors="replace")
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield raw.hex()
-    yield from _base64_spellings(raw)
-
-
-def _base64_spellings(raw: bytes) -> Iterator[str]:
-    """The characters that a secret turns into wherever it starts in a longer base64 text, standard and URL-safe.
-
-    At an offset of 1 or 2 bytes the first characters also depend on what stands before, at the end the last ones on
-    what follows; both are left out.
-    """
-    for offset in range(3):
-        padded = b"\0" * offset + raw
-        first = (offset * 8 + 5) // 6
-        last = len(padded) * 8 // 6
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            spelling = encode(padded).decode("ascii")[first:last]
-            if len(spelling) >= _shortest:
-                yield spelling
+def _walk(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(str(key)): _walk(part, change) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_walk(part, change) for part in value]
+    return value

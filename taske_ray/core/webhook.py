@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from taske_ray.core.redaction import Redactor, mask_headers
 from taske_ray.core.signature import is_genuine, reads_body
 from taske_ray.core.storable import storable
 from taske_ray.errors import TemplateError
@@ -40,6 +41,7 @@ class Reception:
     """How a trigger receives: its capability's `webhook` block, compiled, with what its parameters say.
 
     `verify` empty: unsigned, everything is genuine. `scope` holds `params`, `conn`, `hook`, `app` for templates.
+    `redactor` knows the secrets that senders prove themselves with: nothing of a delivery is kept with one in it.
     """
 
     verify: Sequence[Mapping[str, Any]] = ()
@@ -51,6 +53,7 @@ class Reception:
     respond: Mapping[str, Any] | None = None
     dedupe_header: str | None = None
     scope: Mapping[str, Any] = field(default_factory=dict)
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ def reception(
     verify: Sequence[Mapping[str, Any]] | None = None,
     dedupe_header: str | None = None,
     scope: Mapping[str, Any] | None = None,
+    secrets: Sequence[Any] = (),
 ) -> Reception:
     """The Reception of a compiled `webhook` block; `verify` and `dedupe_header` come from the trigger's parameters."""
     return Reception(
@@ -125,6 +129,7 @@ def reception(
         respond=block.get("respond"),
         dedupe_header=None if dedupe_header is None else dedupe_header.lower(),
         scope=dict(scope or {}),
+        redactor=Redactor(secrets),
     )
 
 
@@ -169,6 +174,7 @@ def _receive(delivery: Delivery, rules: Reception, now: datetime) -> Accepted | 
     for shake in rules.handshake:
         if shake["verified"] and shake["when"].evaluate(scope):
             return Handshake(_answer(shake["respond"], scope))
+    scope = {**scope, "req": _kept(scope["req"], rules.redactor)}
     if rules.filter is not None and not rules.filter.evaluate(scope):
         return Filtered()
     events = _events(delivery, rules, scope)
@@ -180,6 +186,12 @@ def _receive(delivery: Delivery, rules: Reception, now: datetime) -> Accepted | 
 def _request(delivery: Delivery) -> dict[str, Any]:
     headers, query = storable(dict(delivery.headers)), storable(dict(delivery.query))
     return {"method": delivery.method, "path": delivery.path, "query": query, "headers": headers, "body": None}
+
+
+def _kept(request: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The request as tasks see it and as it is stored: without the sender's credentials, by place and by value."""
+    kept: dict[str, Any] = redactor.data({**request, "headers": mask_headers(request["headers"])})
+    return kept
 
 
 def _without_repeated(scope: Mapping[str, Any], delivery: Delivery) -> Mapping[str, Any]:

@@ -198,13 +198,17 @@ class Deliveries:
     async def _build(self, row: dict[str, Any]) -> Hook:
         capability = await self._cache.pinned(row["capability"], row["capability_version"])
         params, opened = row["spec"], open_hook(self._sealer, row)
-        verify = None
+        verify, secrets = None, [opened[name] for name in ("secret", "token") if name in opened]
         if params.get("verify"):
             secret = {"secret": opened["secret"]} if "secret" in opened else {}
             verify = [parse_verify({**params["verify"], **secret})]
         scope = {"params": capability.params.scope(params), "conn": {"config": {}, "secret": {}}}
         rules = reception(
-            capability.webhook or {}, verify=verify, dedupe_header=params.get("dedupe_header"), scope=scope
+            capability.webhook or {},
+            verify=verify,
+            dedupe_header=params.get("dedupe_header"),
+            scope=scope,
+            secrets=secrets,
         )
         return Hook(
             trigger_id=row["trigger_id"],

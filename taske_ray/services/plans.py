@@ -5,7 +5,7 @@ from uuid import UUID
 
 from taske_ray.core.capability import CallContext, Capability, ConnectionValues, plan_request
 from taske_ray.core.ids import parse_id
-from taske_ray.core.redaction import mask_places
+from taske_ray.core.redaction import redact
 from taske_ray.core.task import parse_capability
 from taske_ray.core.template import OMIT, compile_condition, compile_value
 from taske_ray.core.times import format_time
@@ -72,7 +72,7 @@ class Plans:
             context = CallContext(
                 params=params, now=now, connection=await self._connection(task, action), run_id="run_plan", step=key
             )
-            planned: dict[str, Any] = mask_places(plan_request(capability, context) or {"body": params})
+            planned: dict[str, Any] = redact(plan_request(capability, context) or {"body": params})
             return entry | planned
         except TemplateError as error:
             return entry | {"unresolved": [error.message], "error": error.message}

@@ -5,7 +5,7 @@ from typing import Any
 
 from taske_ray.core.advice import advice
 from taske_ray.core.ids import format_id
-from taske_ray.core.redaction import mask_places
+from taske_ray.core.redaction import redact
 from taske_ray.db.history import StoredRun, StoredStep
 
 
@@ -16,7 +16,7 @@ def run_summary(run: StoredRun) -> dict[str, Any]:
         "task_id": format_id("task", run.task_id),
         "task_version": run.task_version,
         "status": run.status,
-        "trigger_output": mask_places(run.input),
+        "trigger_output": redact(run.input),
         "scheduled_at": run.scheduled_at,
         "replay_of": format_id("run", run.replay_of) if run.replay_of else None,
         "created_at": run.created_at,
@@ -35,8 +35,8 @@ def step_view(step: StoredStep, run: StoredRun) -> dict[str, Any]:
         "status": ("failed" if step.attempts else "skipped") if cut_off else step.status,
         "started_at": step.started_at,
         "finished_at": run.finished_at if cut_off else step.finished_at,
-        "input": mask_places(step.input),
-        "output": mask_places(step.output),
+        "input": redact(step.input),
+        "output": redact(step.output),
         "error": _failure(step.error),
         "attempts": [_attempt(attempt) for attempt in step.attempts],
     }
@@ -51,7 +51,7 @@ def pending_step(number: int, action: dict[str, Any]) -> dict[str, Any]:
 
 def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
     times = {name: _time(attempt.get(name)) for name in ("started_at", "finished_at")}
-    shown = {"request": mask_places(attempt.get("request")), "error": _failure(attempt.get("error"))}
+    shown = {"request": redact(attempt.get("request")), "error": _failure(attempt.get("error"))}
     return attempt | times | shown
 
 

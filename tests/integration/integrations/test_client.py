@@ -270,6 +270,26 @@ async def test_nonsense_is_an_outcome():
             assert isinstance(outcome, Failed | Succeeded | Fetched)
 
 
+@pytest.mark.parametrize("cut", range(5, 60, 9))
+async def test_a_secret_in_two_chunks_is_found(cut):
+    """The answer is put together before anything is looked for, and cut to its length only afterwards."""
+    text = "x" * 470 + f" {SECRET} no"
+
+    async def answer(_, writer):
+        body = json.dumps({"message": text}).encode()
+        writer.write(b"HTTP/1.1 400 No\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (body[: 480 + cut], body[480 + cut :]):
+            writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.write(b"0\r\n\r\n")
+
+    async with world(answer) as w:
+        outcome = await w.perform()
+    assert outcome.message.startswith("x" * 470 + " ••••")
+    assert SECRET[:5] not in outcome.message
+
+
 async def test_an_expired_login_is_revoked():
     """A 401 cannot be refreshed here: the connection must be made again."""
     async with world(says({}, "401 Who")) as w:

@@ -8,7 +8,7 @@ import pytest
 
 from taske_ray.core.advice import advice
 from taske_ray.core.outcome import ErrorClass
-from taske_ray.core.redaction import MASK, mask_places
+from taske_ray.core.redaction import MASK, redact
 from taske_ray.core.template import compile_text
 from taske_ray.db.history import StoredRun, StoredStep
 from taske_ray.schemas.runs import StepStatus
@@ -51,7 +51,7 @@ def test_what_stands_in_a_secret_place_is_masked():
 @pytest.mark.parametrize("value", [None, 1, "text", [1], {}, {"headers": 5, "query": None, "url": ["x"]}])
 def test_what_has_no_such_places_stays(value):
     """Values of any other shape are shown as they are."""
-    assert mask_places(value) == value
+    assert redact(value) == value
 
 
 def test_every_class_of_errors_comes_with_advice():

@@ -100,7 +100,7 @@ def _act(talk: Talk, capability: Capability, pages: Pages, scope: Mapping[str, A
         request = pages.next({**seen, "page": pages.page.scope()}, len(raw), raw[-1] if raw else None)
     seen = {**seen, "items": items, "page": pages.page.scope()}
     # a service may send a credential back; nothing behind this point needs it, and the output is stored and shown
-    output, missing = capability.shape_output(talk.route.redactor.json(_output(capability.response, seen, items)))
+    output, missing = capability.shape_output(talk.route.redactor.data(_output(capability.response, seen, items)))
     warnings = ("output_mismatch",) if missing else ()
     return Succeeded(output, http_status=response.status, request=first_sent, warnings=warnings)
 
@@ -128,7 +128,7 @@ def _poll(talk: Talk, capability: Capability, pages: Pages, scope: Mapping[str, 
             found = replace(found, validators=_validators(response))
         raw = _items(capability.response, seen)
         read = read_items(capability, seen, pages.took(raw))
-        items += [replace(item, output=talk.route.redactor.json(item.output)) for item in read.items]
+        items += [replace(item, output=talk.route.redactor.data(item.output)) for item in read.items]
         found = replace(
             found,
             invalid=found.invalid + read.invalid,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from taske_ray.core.capability.document.expression import Expression
 from taske_ray.core.capability.document.policy import ErrorRule, RateHeaders
 from taske_ray.core.outcome import ErrorClass, Failed
-from taske_ray.core.redaction import Redactor, mask_patterns
+from taske_ray.core.redaction import Redactor
 from taske_ray.core.times import parse_time
 from taske_ray.errors import TemplateError
 
@@ -72,7 +72,7 @@ def _message(rule: ErrorRule | None, scope: Scope, redactor: Redactor) -> str:
     response = scope["response"]
     said = _evaluated(rule.message, scope) if rule is not None and rule.message is not None else None
     text = said if isinstance(said, str) and said else _said(response["body"])
-    return mask_patterns(redactor.text(text or f"the service answered {response['status']}"))[:_longest_message]
+    return redactor.text(text or f"the service answered {response['status']}")[:_longest_message]
 
 
 def _said(body: Any) -> str | None:

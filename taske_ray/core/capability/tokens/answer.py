@@ -14,7 +14,7 @@ from taske_ray.core.capability.exchange.verdict import by_status, read_wait
 from taske_ray.core.capability.tokens.parties import Asking
 from taske_ray.core.http import HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed
-from taske_ray.core.redaction import Redactor, mask_patterns
+from taske_ray.core.redaction import Redactor
 from taske_ray.core.template.filters.paths import dig
 from taske_ray.core.template.limits import Work
 from taske_ray.core.times import parse_time
@@ -180,4 +180,4 @@ def _message(status: int, body: Any, redactor: Redactor) -> str:
     said = [body.get(name) for name in ("error", "error_description")] if isinstance(body, dict) else []
     texts = [part if isinstance(part, str) else json.dumps(part) for part in said if part]
     text = ": ".join(texts) or f"the token endpoint answered {status}"
-    return mask_patterns(redactor.text(text))[:_longest_message]
+    return redactor.text(text)[:_longest_message]

@@ -225,7 +225,7 @@ def _saved(asking: Asking, save: Mapping[str, Expression], answer: Mapping[str, 
     found = {name: part.evaluate(_seen(asking, answer)) for name, part in save.items()}
     redactor = asking.route().redactor
     for name, value in found.items():
-        if redactor.json([value]) != [value]:
+        if redactor.data([value]) != [value]:
             raise Refusal("secret_not_allowed", f"'save' would write a secret into conn.config.{name}")
     return {name: value for name, value in found.items() if value is not None}
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from taske_ray.core.redaction import MASK
 from taske_ray.core.signature import is_genuine
 from taske_ray.core.webhook import (
     Accepted,
@@ -213,6 +214,23 @@ def test_default_output_and_no_key():
             ),
         )
     )
+
+
+def test_a_delivery_is_kept_without_what_its_sender_proves_itself_with():
+    """Credentials in headers go by their place, the hook's own secrets by their value, wherever and however written."""
+    token = {"type": "token", "value": header("x-own"), "secret": literal("s3cret-token")}
+    sent = delivery(
+        json.dumps({"echo": "s3cret-token", "b64": base64.b64encode(b"-s3cret-token-").decode(), "a": 1}).encode(),
+        headers={"x-own": "s3cret-token", "authorization": "Basic abc", "cookie": "a=b", "x-a": "b", "webhook-id": "1"},
+        query={"q": ["s3cret-token"]},
+    )
+    result = receive(sent, reception({}, verify=[token], secrets=["s3cret-token"]), now)
+    output = result.events[0].output
+    assert output["headers"] == {"x-own": MASK, "authorization": MASK, "cookie": MASK, "x-a": "b", "webhook-id": "1"}
+    assert output["body"]["echo"] == MASK
+    assert (output["body"]["a"], output["query"]) == (1, {"q": [MASK]})
+    assert "s3cret" not in str(result)
+    assert "czNjcmV0LXRva2Vu"[2:] not in str(result)
 
 
 @pytest.mark.parametrize(
