@@ -1,43 +1,87 @@
-"""From a connection's id to its secrets, for the IntegrationClient alone: read at every use, opened, never kept."""
+"""From a connection's id to its secrets, for the IntegrationClient alone: read at every use, opened, never kept.
 
+All calls that come up while one read is under way share the next one, so that a burst costs a few statements and nobody
+sees a connection as it was before they asked.
+"""
+
+import asyncio
 from uuid import UUID
 
+from taske_ray.clock import new_id
 from taske_ray.core.capability import ConnectionValues, Module
-from taske_ray.db import connections
+from taske_ray.core.ids import format_id
+from taske_ray.db import connection_tokens, connections
 from taske_ray.db.connections import SealedConnection
 from taske_ray.db.database import Database
-from taske_ray.errors import NotFound
+from taske_ray.errors import NotFound, Unavailable
+from taske_ray.gather import Gatherer
 from taske_ray.integrations.credentials import open_credentials
 from taske_ray.integrations.ports import OpenedConnection
 from taske_ray.security.sealed import DataKey, VaultError, WrappedKey
 from taske_ray.security.vault import Keyring
 from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.reauthorization import most_told, reauth_letters
 
 _kept_keys = 10_000
+_at_once = 200
+_Wish = tuple[tuple[UUID, UUID], asyncio.Future[SealedConnection | None]]
 
 
 class ConnectionResolver:
-    """Opens users' own connections."""
+    """Opens connections for those who may use them. `url` is where a user makes a connection anew."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, *, url: str) -> None:
         self._database = database
         self._keyring = keyring
+        self._url = url
         self._keys: dict[UUID, DataKey] = {}
+        self._wishes: Gatherer[_Wish] = Gatherer(self._read, most=_at_once, lanes=2)
 
     async def open(self, user_id: UUID, connection_id: UUID) -> OpenedConnection:
-        """The connection, if it is this user's. Raises NotFound, VaultError, Unavailable."""
-        row = await connections.sealed_connection(self._database, owner=user_id, connection_id=connection_id)
+        """The connection, if this user may use it. Raises NotFound, VaultError, Unavailable."""
+        found: asyncio.Future[SealedConnection | None] = asyncio.get_running_loop().create_future()
+        if not self._wishes.offer(((user_id, connection_id), found)):
+            raise Unavailable("Too many connections are asked for at once")
+        row = await found
         if row is None:
             raise NotFound
-        return OpenedConnection(row.module, self._opened(row), active=row.status == "active")
+        try:
+            return _opened(row, self._values(row))
+        except VaultError as error:
+            await self.mark_needs_reauth(_opened(row, ConnectionValues(row.auth, row.config)), error.code)
+            raise
 
-    async def mark_needs_reauth(self, user_id: UUID, connection_id: UUID, reason: str) -> None:
-        """Nothing uses the connection again until its owner gives a new credential."""
-        await connections.mark_needs_reauth(self._database, owner=user_id, connection_id=connection_id, reason=reason)
+    async def mark_needs_reauth(self, opened: OpenedConnection, reason: str) -> None:
+        """Nothing uses this version of the connection again; who can make it anew is told once."""
+        assert opened.id is not None
+        await connection_tokens.mark_needs_reauth(
+            self._database,
+            owner=opened.owner,
+            connection_id=opened.id,
+            version=opened.version,
+            reason=reason,
+            letters=reauth_letters(self._url, format_id("conn", opened.id)),
+            mail_ids=[new_id() for _ in range(most_told)],
+        )
 
-    def _opened(self, row: SealedConnection) -> ConnectionValues:
+    async def _read(self, wishes: list[_Wish]) -> None:
+        wanted = list(dict.fromkeys(who for who, _ in wishes))
+        try:
+            rows = await connections.sealed_connections(self._database, wanted)
+        except Exception as error:  # noqa: BLE001 - whatever it is, they who wait must learn of it
+            for _, found in wishes:
+                if not found.done():
+                    found.set_exception(error)
+            return
+        for who, found in wishes:
+            if not found.done():
+                found.set_result(rows.get(who))
+
+    def _values(self, row: SealedConnection) -> ConnectionValues:
         if row.sealed is None:
             return ConnectionValues(auth_id=row.auth, config=row.config, secret={})
+        if row.key_owner != row.user_id:
+            raise VaultError
         return open_credentials(self._key(row), row.id, bytes(row.sealed), auth_id=row.auth, config=row.config)
 
     def _key(self, row: SealedConnection) -> DataKey:
@@ -68,3 +112,18 @@ class CatalogOfCalls:
         if current is None:
             raise NotFound(f"There is no module {module_id}")
         return current.module
+
+
+def _opened(row: SealedConnection, values: ConnectionValues) -> OpenedConnection:
+    return OpenedConnection(
+        module=row.module,
+        values=values,
+        active=row.status == "active",
+        id=row.id,
+        owner=row.user_id,
+        version=row.version,
+        scopes=None if row.scopes is None else tuple(row.scopes),
+        token_at=row.token_at,
+        refresh_from=row.refresh_from,
+        expires_at=row.token_expires_at,
+    )

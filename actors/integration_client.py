@@ -17,6 +17,7 @@ from actors.directory import Directory
 from actors.host_process import HostProcess
 from actors.integration_pool import Question, Reply
 from actors.outbox import Outbox
+from actors.token_store import TokenStore
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome
 from taske_ray.core.retry import never_began
@@ -48,9 +49,11 @@ class IntegrationClient:
         settings = process.settings
         capacity = settings.density.calls_per_client
         await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
+        keyring = open_keyring(settings, ["credentials"])
         self._client = Client(
             capabilities=CatalogOfCalls(process.capabilities),
-            connections=ConnectionResolver(process.database, open_keyring(settings, ["credentials"])),
+            connections=ConnectionResolver(process.database, keyring, url=settings.url),
+            tokens=TokenStore(process.database, keyring, client=lambda: process.lease.host_id),
             transport=Transport(guard=open_guard(settings)),
             clock=process.clock,
             database_time=process.lease.now_s,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,10 @@ from taske_ray.db.tables import Connection
 
 @dataclass(frozen=True, slots=True)
 class SealedConnection:
-    """A connection with its sealed secret and the wrapped data key that seals it."""
+    """A connection with its sealed secret and the wrapped data key that seals it. `user_id` None: the instance's."""
 
     id: UUID
-    user_id: UUID
+    user_id: UUID | None
     module: str
     auth: str
     status: str
@@ -27,25 +28,29 @@ class SealedConnection:
     config: dict[str, Any]
     sealed: bytes | None
     data_key: UUID | None
+    scopes: list[str] | None
+    token_at: datetime | None
+    refresh_from: datetime | None
+    token_expires_at: datetime | None
     key_owner: UUID | None
     key_version: int | None
     kek_id: str | None
     wrapped: bytes | None
 
 
-async def sealed_connection(database: Database, *, owner: UUID, connection_id: UUID) -> SealedConnection | None:
-    """The one read behind every use of a connection (security, 8.2): for the IntegrationClient that may open it."""
-    rows = await database.fetch(queries.sealed_connection, {"user_id": owner, "connection_id": connection_id})
-    return SealedConnection(**rows[0]) if rows else None
+async def sealed_connections(
+    database: Database, wanted: Sequence[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], SealedConnection]:
+    """The one read behind every use of a connection (security, 8.2): for the IntegrationClient that may open them.
+
+    `wanted` are (user, connection): who wants to use which; what a user may not use is not there.
+    """
+    values = {"user_ids": [user for user, _ in wanted], "ids": [connection for _, connection in wanted]}
+    rows = await database.fetch(queries.sealed_connections, values)
+    return {(row.pop("asked_by"), row["id"]): SealedConnection(**row) for row in rows}
 
 
-async def mark_needs_reauth(database: Database, *, owner: UUID, connection_id: UUID, reason: str) -> None:
-    """The service refused the credential: nothing uses it again until its owner gives a new one."""
-    values = {"user_id": owner, "connection_id": connection_id, "reason": reason[:500]}
-    await database.fetch(queries.mark_needs_reauth, values)
-
-
-async def resume_triggers(database: Database, *, owner: UUID, connection_id: UUID) -> None:
+async def resume_triggers(database: Database, *, owner: UUID | None, connection_id: UUID) -> None:
     """The connection has a good credential again: its triggers go on."""
     await database.fetch(queries.resume_triggers, {"user_id": owner, "connection_id": connection_id}, owner=owner)
 

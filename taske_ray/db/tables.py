@@ -250,7 +250,7 @@ class Connection(SQLModel, table=True):
 
     __tablename__ = "connections"
     id: UUID = Field(primary_key=True)
-    user_id: UUID = Field(foreign_key="users.id")
+    user_id: UUID | None = Field(default=None, foreign_key="users.id")
     module: str = Field(sa_type=Text)
     auth: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)
@@ -265,6 +265,55 @@ class Connection(SQLModel, table=True):
     created_at: datetime | None = _time(default=True)
     updated_at: datetime | None = _time(default=True)
     tested_at: datetime | None = _time(nullable=True)
+    scopes: list[str] | None = _texts(nullable=True, default=None)
+    token_at: datetime | None = _time(nullable=True)
+    refresh_from: datetime | None = _time(nullable=True)
+    token_expires_at: datetime | None = _time(nullable=True)
+    refresh_owner: UUID | None = None
+    refresh_until: datetime | None = _time(nullable=True)
+    refresh_tries: int = Field(default=0, sa_type=SmallInteger)
+
+
+class OAuthClient(SQLModel, table=True):
+    """How the instance is registered at a provider; the secret is sealed, `hint` shows at most its last characters."""
+
+    __tablename__ = "oauth_clients"
+    id: UUID = Field(primary_key=True)
+    module: str = Field(sa_type=Text)
+    auth: str = Field(sa_type=Text)
+    client_id: str = Field(sa_type=Text)
+    data_key: UUID | None = Field(default=None, foreign_key="data_keys.id")
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    hint: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime | None = _time(default=True)
+    updated_at: datetime | None = _time(default=True)
+
+
+class ConnectionAuthorization(SQLModel, table=True):
+    """A user who was sent to a provider to allow a connection, and what became of it."""
+
+    __tablename__ = "connection_authorizations"
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", index=True)
+    connection_id: UUID
+    connection_owner: UUID | None = Field(default=None, foreign_key="users.id")
+    module: str = Field(sa_type=Text)
+    auth: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    config: dict[str, Any] = _json(default_factory=dict)
+    scopes: list[str] = _texts(default_factory=list)
+    redirect_uri: str = Field(sa_type=Text)
+    data_key: UUID | None = Field(default=None, foreign_key="data_keys.id")
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    code_key: UUID | None = Field(default=None, foreign_key="data_keys.id")
+    code_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    proof_key: UUID | None = Field(default=None, foreign_key="data_keys.id")
+    proof_row: str | None = Field(default=None, sa_type=Text)
+    proof_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    status: str = Field(default="pending", sa_type=Text)
+    error: dict[str, Any] | None = _json(nullable=True)
+    created_at: datetime | None = _time(default=True)
+    expires_at: datetime = _time()
 
 
 class Task(SQLModel, table=True):

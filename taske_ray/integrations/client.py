@@ -9,11 +9,13 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 from uuid import UUID
 
 from taske_ray.clock import Clock
 from taske_ray.core.call import Call
 from taske_ray.core.capability import CallContext, Capability, connection_test, converse, idempotency_class
+from taske_ray.core.capability.tokens import missing_scopes
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
 from taske_ray.core.times import format_time
@@ -24,7 +26,14 @@ from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.ledger import CallLedger, Finished
 from taske_ray.integrations.limiter import Limiter
 from taske_ray.integrations.limits import CallLimits, limits_of, pause_asked_for, pause_learned
-from taske_ray.integrations.ports import Capabilities, ConnectionResolver, InternalExecutor, OpenedConnection
+from taske_ray.integrations.ports import (
+    Capabilities,
+    ConnectionResolver,
+    InternalExecutor,
+    OpenedConnection,
+    TokenStore,
+)
+from taske_ray.integrations.token_keeper import TokenKeeper
 from taske_ray.integrations.transport import Transport
 from taske_ray.security.sealed import VaultError
 
@@ -48,6 +57,7 @@ class IntegrationClient:
         *,
         capabilities: Capabilities,
         connections: ConnectionResolver,
+        tokens: TokenStore,
         transport: Transport,
         clock: Clock,
         database_time: Callable[[], float],
@@ -61,7 +71,10 @@ class IntegrationClient:
         self._internal = dict(internal or {})
         self._ledger = CallLedger(clock.monotonic)
         self._limiter = Limiter()
-        self._busy: Counter[tuple[UUID, str]] = Counter()
+        self._busy: Counter[tuple[UUID | None, str]] = Counter()
+        self._tokens = TokenKeeper(
+            connections=connections, store=tokens, send=self._ask, clock=clock, database_time=database_time
+        )
 
     @property
     def in_flight(self) -> int:
@@ -89,7 +102,10 @@ class IntegrationClient:
         self._ledger.acknowledge(call_ids)
 
     async def test_connection(self, user_id: UUID, connection_id: UUID) -> Succeeded | Failed:
-        """Ask the service whether it knows a connection; Succeeded.output is `{"label": …}`."""
+        """Ask the service whether it knows a connection; Succeeded.output is `{"label": …}`.
+
+        One that has to be made again is asked for all the same: perhaps the service has changed its mind.
+        """
         opened = await self._opened(user_id, connection_id)
         if isinstance(opened, Failed):
             return opened
@@ -97,22 +113,35 @@ class IntegrationClient:
             module = await self._capabilities.module(opened.module)
         except (NotFound, Unavailable) as error:
             return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
+        usable = await self._tokens.usable(user_id, opened, module)
+        if isinstance(usable, Failed):
+            return usable
 
-        async def send(request: HttpRequest) -> HttpResponse:
-            with _Place(self._busy, user_id, _host_of(request)):
-                return await self._transport.send(request, timeout_s=connection_test_timeout_s)
+        async def try_it(with_: OpenedConnection) -> Succeeded | Failed:
+            now = format_time(self._clock.now())
+            talk = connection_test(module, with_.values, now=now)
+            outcome = await drive(talk, lambda request: self._ask(user_id, request))
+            if isinstance(outcome, Unknown):
+                return Failed(ErrorClass.TRANSIENT, "no_answer", outcome.message, request=outcome.request)
+            return outcome
 
-        now = format_time(self._clock.now())
-        outcome = await drive(connection_test(module, opened.values, now=now), send)
-        if isinstance(outcome, Unknown):
-            return Failed(ErrorClass.TRANSIENT, "no_answer", outcome.message, request=outcome.request)
-        settled = await self._settled(outcome, user_id, connection_id)
-        assert isinstance(settled, Succeeded | Failed)
-        return settled
+        outcome = await try_it(usable)
+        if _is_expired(outcome):
+            renewed = await self._tokens.refused(user_id, usable, module)
+            if isinstance(renewed, Failed):
+                return renewed
+            usable, outcome = renewed, await try_it(renewed)
+        return await self._settled(outcome, usable) if isinstance(outcome, Failed) else outcome
 
     async def close(self) -> None:
         """Close every connection to services."""
+        await self._tokens.close()
         await self._transport.close()
+
+    async def _ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
+        """One request that belongs to no call of a run."""
+        with _Place(self._busy, owner, _host_of(request)):
+            return await self._transport.send(request, timeout_s=min(request.timeout_s, connection_test_timeout_s))
 
     async def _finish(self, call: Call) -> Finished:
         sending = _Sending(0.0)
@@ -135,12 +164,35 @@ class IntegrationClient:
         if capability.request is None:
             return await self._internally(capability, call, sending)
         opened = await self._opened_for(capability, call)
-        if isinstance(opened, Failed):
-            return opened
-        outcome = await drive(converse(capability, _context(call, opened)), self._sender(capability, call, sending))
+        return opened if isinstance(opened, Failed) else await self._outside(capability, call, opened, sending)
+
+    async def _outside(
+        self, capability: Capability, call: Call, opened: OpenedConnection | None, sending: "_Sending"
+    ) -> Outcome:
+        """The conversation with the service; once more with another token where it refused the first."""
+        send = self._sender(capability, call, sending)
+        outcome = await self._conversed(capability, call, opened, send, sending)
+        if opened is not None and _is_expired(outcome):
+            renewed = await self._tokens.refused(call.user_id, opened, capability.module)
+            if isinstance(renewed, Failed):
+                return replace(renewed, http_status=outcome.http_status, request=outcome.request)
+            if call.lease_ends_at is not None:
+                return outcome  # of a run: what is sent again is an attempt of its own, made at once (durability, D3)
+            opened, outcome = renewed, await self._conversed(capability, call, renewed, send, sending)
+        return await self._settled(outcome, opened) if isinstance(outcome, Failed) else outcome
+
+    async def _conversed(
+        self,
+        capability: Capability,
+        call: Call,
+        opened: OpenedConnection | None,
+        send: Callable[[HttpRequest], Awaitable[HttpResponse]],
+        sending: "_Sending",
+    ) -> Outcome:
+        outcome = await drive(converse(capability, _context(call, opened)), send)
         if (pause_s := pause_asked_for(outcome)) is not None:
             self._pause(limits_of(capability, call).asked_keys(sending.host), pause_s)
-        return await self._settled(outcome, call.user_id, call.connection_id)
+        return outcome
 
     async def _internally(self, capability: Capability, call: Call, sending: "_Sending") -> Outcome:
         executor = self._internal.get(capability.executor or "")
@@ -150,7 +202,10 @@ class IntegrationClient:
         return await executor(call)
 
     async def _opened_for(self, capability: Capability, call: Call) -> OpenedConnection | Failed | None:
-        """The connection of a call; None where it names none. It must be one of the capability's module and schemes."""
+        """The connection of a call with a token that is good; None where it names none.
+
+        It must be one of the capability's module and schemes, and have been granted what the capability needs.
+        """
         if call.connection_id is None:
             return None
         opened = await self._opened(call.user_id, call.connection_id)
@@ -160,21 +215,23 @@ class IntegrationClient:
             return Failed(
                 ErrorClass.FATAL, "wrong_connection", f"The connection does not fit {capability.id}.", sent=False
             )
-        return opened
+        if missing := missing_scopes(capability, opened.scopes):
+            message = f"The connection lacks what {capability.id} needs; connect it again with: {', '.join(missing)}"
+            return Failed(ErrorClass.PERMISSION, "missing_scopes", message, sent=False)
+        if not opened.active:
+            return _inactive()
+        usable = await self._tokens.usable(call.user_id, opened, capability.module)
+        return _inactive() if isinstance(usable, OpenedConnection) and not usable.active else usable
 
     async def _opened(self, user_id: UUID, connection_id: UUID) -> OpenedConnection | Failed:
         try:
-            opened = await self._connections.open(user_id, connection_id)
+            return await self._connections.open(user_id, connection_id)
         except NotFound:
             return Failed(ErrorClass.FATAL, "unknown_connection", "There is no such connection.", sent=False)
         except VaultError as error:
-            await self._mark(user_id, connection_id, error.code)
             return Failed(ErrorClass.AUTH_REVOKED, error.code, error.message, sent=False)
         except Unavailable as error:
             return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
-        if not opened.active:
-            return Failed(ErrorClass.AUTH_REVOKED, "needs_reauth", "The connection must be made again.", sent=False)
-        return opened
 
     def _sender(
         self, capability: Capability, call: Call, sending: "_Sending"
@@ -223,23 +280,21 @@ class IntegrationClient:
     def _pause(self, keys: Iterable[object], seconds: float) -> None:
         self._limiter.pause(list(keys), self._clock.monotonic() + seconds)
 
-    async def _settled(self, outcome: Outcome, user_id: UUID, connection_id: UUID | None) -> Outcome:
+    async def _settled(self, failed: Failed, opened: OpenedConnection | None) -> Failed:
         """An expired login that cannot be refreshed is a revoked one; the connection learns of it."""
-        if not isinstance(outcome, Failed):
-            return outcome
-        if outcome.error_class is ErrorClass.AUTH_EXPIRED:
-            revoked = ErrorClass.PERMISSION if connection_id is None else ErrorClass.AUTH_REVOKED
-            outcome = replace(outcome, error_class=revoked)
-        if outcome.error_class is ErrorClass.AUTH_REVOKED and connection_id is not None:
-            await self._mark(user_id, connection_id, outcome.code)
-        return outcome
+        if failed.error_class is ErrorClass.AUTH_EXPIRED:
+            revoked = ErrorClass.PERMISSION if opened is None else ErrorClass.AUTH_REVOKED
+            failed = replace(failed, error_class=revoked)
+        if failed.error_class is ErrorClass.AUTH_REVOKED and opened is not None:
+            await self._mark(opened, failed.code)
+        return failed
 
-    async def _mark(self, user_id: UUID, connection_id: UUID, reason: str) -> None:
+    async def _mark(self, opened: OpenedConnection, reason: str) -> None:
         """Best effort: the outcome stands, and the next call finds out again."""
         try:
-            await self._connections.mark_needs_reauth(user_id, connection_id, reason)
+            await self._connections.mark_needs_reauth(opened, reason)
         except (Unavailable, NotFound):
-            _log.warning("a connection could not be marked", extra={"connection_id": str(connection_id)})
+            _log.warning("a connection could not be marked", extra={"connection_id": str(opened.id)})
 
 
 @dataclass(slots=True)
@@ -255,7 +310,7 @@ class _Sending:
 class _Place:
     """One of the 200 places that a user has at a host (D7: nobody fills the process alone)."""
 
-    def __init__(self, busy: Counter[tuple[UUID, str]], user_id: UUID, host: str) -> None:
+    def __init__(self, busy: Counter[tuple[UUID | None, str]], user_id: UUID | None, host: str) -> None:
         self._busy = busy
         self._key = (user_id, host)
 
@@ -289,6 +344,14 @@ def _context(call: Call, opened: OpenedConnection | None) -> CallContext:
         validators=call.validators or None,
         idempotency_key=call.idempotency_key,
     )
+
+
+def _inactive() -> Failed:
+    return Failed(ErrorClass.AUTH_REVOKED, "needs_reauth", "The connection must be made again.", sent=False)
+
+
+def _is_expired(outcome: Outcome) -> TypeGuard[Failed]:
+    return isinstance(outcome, Failed) and outcome.error_class is ErrorClass.AUTH_EXPIRED
 
 
 def _lease_over() -> Failed:

@@ -1,4 +1,4 @@
-"""The one function that decrypts a user's credentials. Imported by the integration client's side only.
+"""The functions that decrypt credentials. Imported by the integration client's side only.
 
 The API seals (`taske_ray.security.credentials`) and never opens; actors pass connection ids (security, 9.5).
 """
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.core.capability import ConnectionValues
-from taske_ray.security.credentials import credential_place
+from taske_ray.security.credentials import client_place, credential_place
 from taske_ray.security.opening import open_value
 from taske_ray.security.sealed import DataKey, VaultError
 
@@ -24,3 +24,8 @@ def open_credentials(
     if not isinstance(secret, dict):
         raise VaultError
     return ConnectionValues(auth_id=auth_id, config=dict(config), secret=secret)
+
+
+def open_client_secret(key: DataKey, row_id: UUID, sealed: bytes) -> str:
+    """The secret of an OAuth client of the instance, for the length of one request. Raises VaultError."""
+    return open_value(key, client_place(row_id), sealed).decode()

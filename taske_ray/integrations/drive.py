@@ -1,18 +1,18 @@
 """Driving a conversation with a service to its end; what happened is named by what may have left (durability, 6.2)."""
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from taske_ray.core.http import HttpRequest, HttpResponse
-from taske_ray.core.outcome import Failed, Outcome, Unknown
+from taske_ray.core.outcome import Failed, Unknown
 from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
 
-Conversation = Generator[HttpRequest, HttpResponse, Any]
+Result = TypeVar("Result")
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
-async def drive(conversation: Conversation, send: Send) -> Outcome:
-    """The outcome of a conversation whose requests go out by `send` (which raises NotSent, MaybeSent or Refused)."""
+async def drive(conversation: Generator[HttpRequest, HttpResponse, Result], send: Send) -> Result | Failed | Unknown:
+    """What a conversation came to whose requests go out by `send` (which raises NotSent, MaybeSent or Refused)."""
     answered = False
     shown: dict[str, Any] | None = None
     try:
@@ -23,8 +23,8 @@ async def drive(conversation: Conversation, send: Send) -> Outcome:
             answered = True
             request = conversation.send(response)
     except StopIteration as end:
-        outcome: Outcome = end.value
-        return outcome
+        result: Result = end.value
+        return result
     except NotSent as error:
         return Failed(
             error.error_class,

@@ -2,21 +2,33 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
 from uuid import UUID
 
 from taske_ray.core.call import Call
 from taske_ray.core.capability import Capability, ConnectionValues, Module
+from taske_ray.core.capability.tokens import OAuthClient, Tokens
 from taske_ray.core.outcome import Failed, Succeeded
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedConnection:
-    """A connection in plain text, for the length of one call. `active` is false once it needs to be made again."""
+    """A connection in plain text, for the length of one call. `active` is false once it needs to be made again.
+
+    `owner` None: the instance's own. `version` is that of the credential. `scopes` None: nobody knows what was granted.
+    """
 
     module: str
     values: ConnectionValues
     active: bool = True
+    id: UUID | None = None
+    owner: UUID | None = None
+    version: int = 1
+    scopes: tuple[str, ...] | None = None
+    token_at: datetime | None = None
+    refresh_from: datetime | None = None
+    expires_at: datetime | None = None
 
 
 class Capabilities(Protocol):
@@ -35,11 +47,45 @@ class ConnectionResolver(Protocol):
     """The one way from a connection's id to its secrets (security, 8.2 and 9.5)."""
 
     async def open(self, user_id: UUID, connection_id: UUID) -> OpenedConnection:
-        """The user's own connection; raises NotFound for anyone else's, VaultError or Unavailable."""
+        """A connection of the user's own, or of the instance. Raises NotFound, VaultError, Unavailable."""
         ...
 
-    async def mark_needs_reauth(self, user_id: UUID, connection_id: UUID, reason: str) -> None:
-        """The service no longer accepts it: its triggers pause and its owner is told once."""
+    async def mark_needs_reauth(self, opened: OpenedConnection, reason: str) -> None:
+        """The service no longer accepts this version of it: its triggers pause and its owner is told once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to ask a provider for new tokens, once; `fence` is the store's own."""
+
+    opened: OpenedConnection
+    fence: object
+
+
+class TokenStore(Protocol):
+    """Where tokens are kept between calls, and who may get new ones (durability, 6.10)."""
+
+    async def take(self, opened: OpenedConnection) -> Lease | None:
+        """The lease on the tokens of this version of a connection, if it is to be had. Raises Unavailable."""
+        ...
+
+    async def standing(self, opened: OpenedConnection) -> Literal["moved", "free", "busy", "lost"]:
+        """Why it was not: newer tokens are there, it is free again, another process asks, or two died over it."""
+        ...
+
+    async def store(
+        self, lease: Lease, tokens: Tokens, token_at: datetime, refresh_from: datetime | None
+    ) -> OpenedConnection | None:
+        """Keep new tokens and end the lease; None where the connection was changed meanwhile. Raises Unavailable."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back. Raises Unavailable."""
+        ...
+
+    async def oauth_client(self, module: str, auth: str) -> OAuthClient | None:
+        """The instance's client at a provider. Raises Unavailable, VaultError."""
         ...
 
 

@@ -28,6 +28,18 @@ def seal_credentials(key: DataKey, connection_id: UUID, secret: Mapping[str, Any
     )
 
 
+def client_place(client_id: UUID) -> Place:
+    """Where the secret of an OAuth client of the instance stands."""
+    return Place("oauth_clients", client_id, "sealed")
+
+
+def seal_client_secret(key: DataKey, row_id: UUID, secret: str) -> bytes:
+    """The stored form of the secret of an OAuth client of the instance."""
+    if key.purpose != "credentials" or key.user is not None:
+        raise VaultError
+    return seal(key, client_place(row_id), secret.encode())
+
+
 def hints(secret: Mapping[str, Any]) -> dict[str, str]:
     """Which secret fields are set, with at most the last four characters of long texts (security, 9.6)."""
     return {name: _hint(value) for name, value in secret.items() if value not in (None, "", {}, [])}

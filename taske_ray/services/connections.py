@@ -19,6 +19,11 @@ from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.ports import Calls, Watchers
 from taske_ray.services.sealing import Sealer
 
+_no_tokens = dict.fromkeys(
+    ("scopes", "token_at", "refresh_from", "token_expires_at", "refresh_owner", "refresh_until")
+) | {"refresh_tries": 0}
+"""The credential is a new one: nothing is known of its tokens, and no refresh of the old ones may store any."""
+
 
 class Connections:
     """What a user can do with connections."""
@@ -130,14 +135,14 @@ class Connections:
         if not given and scheme.secret_names and merged == row.config:
             return {}
         config, secret = _split(scheme, {**merged, **given})
-        changes: dict[str, Any] = {"config": config, "version": row.version + 1}
+        changes: dict[str, Any] = {"config": config, "version": row.version + 1, **_no_tokens}
         changes |= {"status": "active", "status_reason": None}
         if secret:
             changes["data_key"], changes["sealed"] = await self._seal(row.user_id, row.id, secret)
             changes["hints"] = hints(secret)
         return changes
 
-    async def _seal(self, owner: UUID, connection_id: UUID, secret: dict[str, Any]) -> tuple[UUID, bytes]:
+    async def _seal(self, owner: UUID | None, connection_id: UUID, secret: dict[str, Any]) -> tuple[UUID, bytes]:
         key = await self._sealer.key_for(owner, "credentials")
         return key.id, seal_credentials(key, connection_id, secret)
 

@@ -78,7 +78,12 @@ def _client(transport: Any) -> IntegrationClient:
     nothing: Any = None
     catalog: Any = Catalog()
     return IntegrationClient(
-        capabilities=catalog, connections=nothing, transport=transport, clock=SystemClock(), database_time=time.time
+        capabilities=catalog,
+        connections=nothing,
+        tokens=nothing,
+        transport=transport,
+        clock=SystemClock(),
+        database_time=time.time,
     )
 
 

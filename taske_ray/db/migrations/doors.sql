@@ -67,6 +67,19 @@ RETURNS TABLE (task_id uuid, capability text, version int, named boolean) LANGUA
     ORDER BY t.id, pin.key
 $$;
 
+-- The connections of the instance, as far as those who use them must know: that they are there, and what they may.
+CREATE OR REPLACE FUNCTION instance_connections()
+RETURNS TABLE (id uuid, module text, auth text, status text, scopes text[]) LANGUAGE sql STABLE SECURITY DEFINER AS $$
+    SELECT c.id, c.module, c.auth, c.status, c.scopes FROM connections c WHERE c.user_id IS NULL
+$$;
+
+-- An administrator has given a connection of the instance a new credential: whoever's trigger waited for it goes on.
+CREATE OR REPLACE FUNCTION resume_instance_triggers(connection uuid) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE triggers SET paused_reason = NULL, consecutive_errors = 0, change = nextval('trigger_changes')
+    WHERE connection_id = connection AND paused_reason IS NOT NULL AND caller_is_admin()
+      AND EXISTS (SELECT FROM connections c WHERE c.id = connection AND c.user_id IS NULL)
+$$;
+
 -- The recorded steps that a replay does not repeat: copied for a run that is not there yet, which no policy could judge.
 CREATE OR REPLACE FUNCTION copy_steps(source uuid, target uuid, before int) RETURNS void
 LANGUAGE sql SECURITY DEFINER AS $$
@@ -115,6 +128,9 @@ CREATE OR REPLACE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY
     visits AS (
         DELETE FROM authorization_states WHERE expires_at < clock_timestamp() RETURNING 1
     ),
+    consents AS (
+        DELETE FROM connection_authorizations WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
+    ),
     answers AS (
         DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '25 hours' RETURNING 1
     ),
@@ -123,7 +139,7 @@ CREATE OR REPLACE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY
     )
     SELECT (SELECT count(*) FROM failures) + (SELECT count(*) FROM wrong_codes) + (SELECT count(*) FROM tokens)
            + (SELECT count(*) FROM challenges) + (SELECT count(*) FROM refreshes) + (SELECT count(*) FROM ended)
-           + (SELECT count(*) FROM visits) + (SELECT count(*) FROM answers) + (SELECT count(*) FROM acts)
+           + (SELECT count(*) FROM visits) + (SELECT count(*) FROM consents) + (SELECT count(*) FROM answers) + (SELECT count(*) FROM acts)
 $$;
 
 DO $$
@@ -131,14 +147,16 @@ DECLARE
     made text;
 BEGIN
     FOREACH made IN ARRAY ARRAY['caller_of_session(uuid, double precision, text)', 'caller_of_key(bytea)', 'caller_is_admin()',
-                                'uses_of(text[])', 'copy_steps(uuid, uuid, int)', 'forget_runs(uuid, int)', 'prune_accounts()'] LOOP
+                                'uses_of(text[])', 'copy_steps(uuid, uuid, int)', 'instance_connections()',
+                                'resume_instance_triggers(uuid)', 'forget_runs(uuid, int)', 'prune_accounts()'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', made, current_schema());
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
     END LOOP;
 END
 $$;
 GRANT EXECUTE ON FUNCTION caller_of_session(uuid, double precision, text), caller_of_key(bytea) TO taske_api, taske_auth;
-GRANT EXECUTE ON FUNCTION caller_is_admin(), uses_of(text[]), copy_steps(uuid, uuid, int) TO taske_api;
+GRANT EXECUTE ON FUNCTION caller_is_admin(), uses_of(text[]), copy_steps(uuid, uuid, int), instance_connections(),
+    resume_instance_triggers(uuid) TO taske_api;
 GRANT EXECUTE ON FUNCTION forget_runs(uuid, int) TO taske_auth, taske_engine;
 GRANT EXECUTE ON FUNCTION prune_accounts(), ensure_partition(text, timestamptz), drop_partition(text, text, interval)
     TO taske_engine;

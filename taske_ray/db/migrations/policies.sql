@@ -20,7 +20,13 @@ BEGIN
         ('tasks', 'taske_api', 'ALL', own),
         ('task_versions', 'taske_api', 'ALL', own),
         ('triggers', 'taske_api', 'ALL', own),
-        ('connections', 'taske_api', 'ALL', own),
+        -- those of the instance are an administrator's; others learn of them by a door, and use them
+        ('connections', 'taske_api', 'ALL', own || ' OR (user_id IS NULL AND ' || by_admins || ')'),
+        ('connection_authorizations', 'taske_api', 'ALL', own),
+        ('oauth_clients', 'taske_api', 'SELECT', 'true'),
+        ('oauth_clients', 'taske_api', 'INSERT', by_admins),
+        ('oauth_clients', 'taske_api', 'UPDATE', by_admins),
+        ('oauth_clients', 'taske_api', 'DELETE', by_admins),
         ('idempotency_keys', 'taske_api', 'ALL', own),
         ('runs', 'taske_api', 'ALL', own),
         ('steps', 'taske_api', 'ALL', of_own_run),
@@ -63,7 +69,7 @@ BEGIN
            'taske_engine_all'
     FROM unnest(ARRAY['users', 'data_keys', 'modules', 'capabilities', 'tasks', 'task_versions', 'triggers', 'connections',
                       'chores', 'runs', 'steps', 'attempts', 'events', 'skips', 'checks', 'poll_ledger', 'hosts', 'mails',
-                      'run_ends', 'audit']) AS t(name)
+                      'run_ends', 'audit', 'oauth_clients', 'connection_authorizations']) AS t(name)
     UNION ALL       -- migrations, the doors and the operator's own commands work as the owner, who is forced, too
     SELECT c.relname, current_user, 'ALL', 'true', 'owner_all'
     FROM pg_class c

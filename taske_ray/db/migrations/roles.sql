@@ -28,7 +28,8 @@ BEGIN
 END
 $$;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON tasks, triggers, connections, idempotency_keys, authorization_states TO taske_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tasks, triggers, connections, idempotency_keys, authorization_states,
+    oauth_clients, connection_authorizations TO taske_api;
 GRANT SELECT, INSERT ON task_versions, data_keys, audit TO taske_api;
 GRANT SELECT, UPDATE ON runs, steps TO taske_api;
 GRANT SELECT ON attempts, checks, skips TO taske_api;
@@ -46,9 +47,10 @@ GRANT SELECT (id, user_id) ON tasks TO taske_auth;    -- a key may be bound to o
 GRANT USAGE ON SEQUENCE login_failures_id_seq, code_failures_id_seq TO taske_auth;
 
 GRANT SELECT (id, email, name, locale, country, timezone, role, status, created_at) ON users TO taske_engine;
-GRANT SELECT ON data_keys, modules, capabilities, tasks, task_versions TO taske_engine;
+GRANT SELECT ON data_keys, modules, capabilities, tasks, task_versions, oauth_clients TO taske_engine;
 GRANT UPDATE (failure_mailed_at) ON tasks TO taske_engine;
-GRANT SELECT, UPDATE ON triggers, connections, chores TO taske_engine;
+GRANT SELECT, UPDATE ON triggers, connections, connection_authorizations, chores TO taske_engine;
+GRANT INSERT ON connections TO taske_engine;                   -- those that come of a consent
 GRANT SELECT, INSERT, UPDATE, DELETE ON runs, steps, attempts, events, skips, checks, poll_ledger, hosts, mails,
     run_ends TO taske_engine;
 GRANT INSERT ON audit TO taske_engine;

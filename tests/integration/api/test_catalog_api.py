@@ -4,7 +4,7 @@ import pytest
 
 from taske_ray.core.ids import parse_id
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded
-from taske_ray.db.connections import mark_needs_reauth
+from taske_ray.db.connection_tokens import mark_needs_reauth
 from taske_ray.services.catalog_cache import CapabilityCache
 
 pytestmark = pytest.mark.integration
@@ -293,7 +293,9 @@ async def test_a_new_credential_resumes_what_waited_for_it(mina, calls, watchers
     values = {"id": parse_id("trigger", task["trigger"]["id"]), "connection": connection_id}
     await database.fetch("UPDATE triggers SET connection_id = %(connection)s WHERE id = %(id)s", values)
     for change in ("patch", "test"):
-        await mark_needs_reauth(database, owner=owner, connection_id=connection_id, reason="refused")
+        version = (await database.fetch("SELECT version FROM connections WHERE id = %(id)s", {"id": connection_id}))[0]
+        refused = {"connection_id": connection_id, **version, "reason": "refused", "letters": [], "mail_ids": []}
+        await mark_needs_reauth(database, owner=owner, **refused)
         assert (await mina.get(f"/connections/{made['id']}")).json()["status"] == "needs_reauth"
         assert (await mina.get(f"/tasks/{task['id']}")).json()["trigger"]["paused_reason"]
         nudges = watchers.nudges

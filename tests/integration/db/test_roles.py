@@ -31,7 +31,7 @@ OF_THE_START = {"keep_zone", "schedule_zones"}
 SECRET = ["sessions", "refresh_tokens", "one_time_tokens", "api_keys", "signing_keys", "login_failures"]
 SECRET += ["totp_factors", "recovery_codes", "login_challenges", "code_failures"]
 SECRET += ["idempotency_keys"]
-READ_ONLY = ["users", "data_keys", "modules", "capabilities", "tasks", "task_versions"]
+READ_ONLY = ["users", "data_keys", "modules", "capabilities", "tasks", "task_versions", "oauth_clients"]
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_every_table_is_decided_about(engine):
         )
     }
     written = {"triggers", "connections", "chores", "runs", "steps", "attempts", "events", "skips", "checks"}
-    assert found == {*READ_ONLY, *written, "poll_ledger", "hosts", "mails", "run_ends"}
+    assert found == {*READ_ONLY, *written, "poll_ledger", "hosts", "mails", "run_ends", "connection_authorizations"}
 
 
 def test_rights_are_given_again_at_each_start(database_url, engine):

@@ -24,6 +24,7 @@ SEEN = {
     "code_failures": {AUTH: OWN_OR_UNKNOWN},
     "checks": {API: OWN, ENGINE: EVERYTHING},
     "chores": {ENGINE: EVERYTHING},
+    "connection_authorizations": {API: OWN, ENGINE: EVERYTHING},
     "connections": {API: OWN, ENGINE: EVERYTHING},
     "data_keys": {API: OWN, AUTH: EVERYTHING, ENGINE: EVERYTHING},  # AUTH: of its own purpose, here the instance's
     "events": {ENGINE: EVERYTHING},
@@ -33,6 +34,7 @@ SEEN = {
     "login_failures": {AUTH: EVERYTHING},
     "mails": {AUTH: OWN_OR_UNKNOWN, ENGINE: EVERYTHING},
     "modules": {API: EVERYTHING, ENGINE: EVERYTHING},
+    "oauth_clients": {API: EVERYTHING, ENGINE: EVERYTHING},
     "one_time_tokens": {AUTH: OWN_OR_UNKNOWN},
     "poll_ledger": {API: OWN, ENGINE: EVERYTHING},
     "recovery_codes": {AUTH: OWN_OR_UNKNOWN},
@@ -76,6 +78,7 @@ def _add_shared(add, name):
     add("modules", module=name, version=1, hash="", doc={}, origin="catalog")
     add("capabilities", capability=f"{name}.x", version=1, module=name, module_version=1, hash="", doc={})
     add("chores", name=name)
+    add("oauth_clients", id=new_id(), module=name, auth="oauth", client_id="")
     host = {"name": "", "node": "", "boot_id": "", "pid": 1, "pid_started": 1, "capacity": 1, "expires_at": now}
     add("hosts", id=new_id(), kind="run", **host)
     add("data_keys", id=key, purpose="auth", version=int(name[1:]) + 1, kek_id="", wrapped=b"")
@@ -101,6 +104,8 @@ def _add_person(add):
     visit = {"purpose": "connect", "provider": "google", "browser_hash": b"", "target": "/", "sealed": b""}
     add("authorization_states", hash=user.bytes, data_key=key, expires_at=soon, **visit, **mine)
     add("connections", id=new_id(), module="m", auth="a", name="", **mine)
+    sent = {"connection_id": new_id(), "module": "m", "auth": "a", "name": "", "redirect_uri": "", "expires_at": soon}
+    add("connection_authorizations", id=new_id(), **sent, **mine)
     add("tasks", id=task, name="", enabled=True, version=1, **mine)
     add("task_versions", task_id=task, version=1, spec={}, pins={}, **mine)
     watched = {"kind": "manual", "capability": "c", "capability_version": 1, "spec": {}, "enabled": True}
@@ -259,3 +264,32 @@ def test_runs_are_forgotten_of_accounts_that_are_gone_alone(acting, people):
     connection = acting(AUTH)
     connection.execute("DELETE FROM users WHERE id = %s", [people[0]])
     assert connection.execute("SELECT forget_runs(%s, 10)", [people[0]]).fetchone() == (1,)
+
+
+def test_connections_of_the_instance_are_used_and_not_read(acting, people, database_url):
+    """A user neither sees nor writes them, and learns by a door that they are there; an administrator does both."""
+    shared, values = new_id(), "(id, module, auth, name, config, sealed) VALUES (%s, 'm', 'key', 'K', '{}', 'x')"
+    with psycopg.connect(database_url) as admin:
+        admin.execute(f"INSERT INTO connections {values}", [shared])
+        admin.execute("UPDATE users SET role = 'admin', status = 'active' WHERE id = %s", [people[1]])
+    user, administrator = acting(API, people[0]), acting(API, people[1])
+    read = "SELECT count(*) FROM connections WHERE id = %s"
+    assert user.execute(read, [shared]).fetchone() == (0,)
+    assert administrator.execute(read, [shared]).fetchone() == (1,)
+    assert user.execute("SELECT id, module, auth FROM instance_connections()").fetchall() == [(shared, "m", "key")]
+    change = "UPDATE connections SET name = 'x' WHERE id = %s"
+    assert user.execute(change, [shared]).rowcount == 0
+    assert administrator.execute(change, [shared]).rowcount == 1
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"):
+        user.execute(f"INSERT INTO connections {values}", [new_id()])
+
+
+def test_only_an_administrator_stores_oauth_clients(acting, people, database_url):
+    """Everybody may see which clients there are; only an administrator's transaction writes them."""
+    statement = "INSERT INTO oauth_clients (id, module, auth, client_id) VALUES (%s, 'mine', 'oauth', 'c')"
+    with psycopg.connect(database_url) as admin:
+        admin.execute("UPDATE users SET role = 'admin', status = 'active' WHERE id = %s", [people[1]])
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"):
+        acting(API, people[0]).execute(statement, [new_id()])
+    assert acting(API, people[0]).execute("DELETE FROM oauth_clients").rowcount == 0
+    assert acting(API, people[1]).execute(statement, [new_id()]).rowcount == 1

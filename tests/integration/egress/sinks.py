@@ -19,6 +19,7 @@ from taske_ray.errors import NotFound
 from taske_ray.integrations.client import IntegrationClient
 from taske_ray.integrations.ports import OpenedConnection
 from taske_ray.integrations.transport import Transport
+from tests.unit.integrations.memory_tokens import MemoryTokens
 
 USER, CONNECTION = UUID(int=1), UUID(int=2)
 NOW = "2026-01-02T03:04:05Z"
@@ -96,6 +97,7 @@ class Stand:
         self.client = IntegrationClient(
             capabilities=self,
             connections=self,
+            tokens=MemoryTokens(),
             transport=self.transport,
             clock=SystemClock(),
             database_time=lambda: 0.0,

@@ -33,6 +33,7 @@ from taske_ray.standins.world import (
     demo_slack_token,
     demo_world,
 )
+from tests.unit.integrations.memory_tokens import MemoryTokens
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 USER = UUID(int=1)
@@ -282,6 +283,7 @@ async def test_the_catalog_works_against_the_stand_ins():
     client = IntegrationClient(
         capabilities=Catalog(documents(load_documents(), running.url)),
         connections=Connections(),
+        tokens=MemoryTokens(),
         transport=Transport(guard=EgressGuard([running.allow])),
         clock=SystemClock(),
         database_time=lambda: 0.0,
