@@ -73,8 +73,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
-        """Read the environment; raises StartRefused naming the variable that makes no sense."""
-        return _read(os.environ if env is None else env)
+        """Read the environment, and the file of secrets that it may name.
+
+        Raises StartRefused naming the variable that makes no sense.
+        """
+        values = os.environ if env is None else env
+        return _read({**values, **_secrets_in(values.get(SECRETS_FILE))})
 
     def with_options(self, **options: object) -> "Settings":
         """The same settings with the command line's options on top; None means not given."""
@@ -106,9 +110,27 @@ class Settings:
         }
         return {f"TASKE_{name}": value for name, value in values.items() if value}
 
+    def to_open_env(self) -> dict[str, str]:
+        """The same without what is secret, for what needs none, or finds them in a file."""
+        return {name: value for name, value in self.to_env().items() if not is_secret(name)}
+
     def child_env(self) -> dict[str, str]:
-        """The whole environment of a child process that shall run with these settings."""
-        return {**os.environ, **self.to_env()}
+        """The whole environment of a child process that runs with these settings and reads secrets where we did."""
+        return {**os.environ, **self.to_open_env()}
+
+    def secrets_text(self) -> str:
+        """What a file that `TASKE_SECRETS_FILE` names says to whoever reads these settings."""
+        return "".join(f"{name}={value}\n" for name, value in self.to_env().items() if is_secret(name))
+
+
+SECRETS_FILE = "TASKE_SECRETS_FILE"
+"""Names a file, for its owner alone, with lines `TASKE_…=value`: what stands there need not be in an environment."""
+_secret = re.compile(r"TASKE_(?:DATABASE_URL|MASTER_KEY|MASTER_KEY_OLD|SMTP_URL|API_KEY|OIDC_[A-Z0-9_]+_SECRET)")
+
+
+def is_secret(variable: str) -> bool:
+    """Whether the value of an environment variable is nobody's business who does not need it."""
+    return _secret.fullmatch(variable) is not None
 
 
 def default_data_dir() -> Path:
@@ -130,6 +152,24 @@ def crash_directory(env: Mapping[str, str] | None = None) -> Path | None:
     values = os.environ if env is None else env
     place = values.get("TASKE_CRASH_DIR")
     return Path(place) if place else None
+
+
+def _secrets_in(place: str | None) -> dict[str, str]:
+    if not place:
+        return {}
+    path = Path(place)
+    try:
+        if path.stat().st_mode & 0o077:
+            raise StartRefused(f"{SECRETS_FILE}: {path} is open to others; chmod 600 it")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StartRefused(f"{SECRETS_FILE}: {path} cannot be read: {error.strerror}") from None
+    pairs = (line.strip().partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    for name in found:
+        if not is_secret(name):
+            raise StartRefused(f"{SECRETS_FILE}: {name!r} does not belong into {path}")
+    return found
 
 
 def _read(env: Mapping[str, str]) -> Settings:

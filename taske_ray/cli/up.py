@@ -63,6 +63,7 @@ def status(
     else:
         state = "ready" if seen.ready else "alive, not ready" if seen.healthy else "not answering"
         say(f"{seen.url}: {state}; {seen.data_dir}; {seen.memory_mib:.0f} MiB in {len(seen.parts)} processes")
+        say(f"Database: {seen.database}")
         show_list(seen.parts, _PART_COLUMNS, output)
     if not seen.ready:
         raise typer.Exit(FAILED)

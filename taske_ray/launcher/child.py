@@ -40,6 +40,7 @@ class RuntimeChild:
                 stdout=output,
                 stderr=output,
                 pass_fds=(writing,),
+                umask=0o077,  # Ray opens what it writes to everybody
                 start_new_session=True,
                 preexec_fn=_end_with_launcher,  # noqa: PLW1509 - one system call, prepared before the fork
             )

@@ -14,7 +14,7 @@ from taske_ray.errors import StartRefused
 from taske_ray.launcher import haproxy
 from taske_ray.launcher.processes import MARK
 from taske_ray.launcher.worker import NURSERY
-from taske_ray.settings import Settings
+from taske_ray.settings import SECRETS_FILE, Settings, is_secret
 
 TUNING: Final = {
     # Lean and fair: no niceness below PostgreSQL's, no reports nobody reads, no worker started on suspicion.
@@ -60,24 +60,35 @@ _NOT_INHERITED: Final = ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_TOKEN", "RAY_NAM
 
 
 def local(settings: Settings, *, run_dir: Path, ports: range, inherited: Mapping[str, str]) -> dict[str, str]:
-    """For a Ray of our own: everything the runtime process and all below it inherit. Writes the instance's token."""
+    """For a Ray of our own: everything the runtime process and all below it inherit.
+
+    Writes the instance's token and its secrets: most of what starts needs none of them, and whoever does reads them.
+    """
     trusted = trusted_proxies(inherited.get("FORWARDED_ALLOW_IPS"))
     return {
         **TUNING,
-        **{name: value for name, value in inherited.items() if name not in _NOT_INHERITED},
-        **settings.to_env(),
+        **{name: value for name, value in inherited.items() if name not in _NOT_INHERITED and not is_secret(name)},
+        **_settings(settings, run_dir),
         **front_door(run_dir=run_dir, ports=ports, host=settings.host, trusted=trusted),
         MARK: str(settings.data_dir.absolute()),
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(_token(run_dir)),
+        "RAY_AUTH_TOKEN_PATH": str(_private_file(run_dir / "token", secrets.token_hex(32))),
         NURSERY: str(run_dir / "w"),
         "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": "taske_ray.launcher.lean_serve.without_fallback_proxy",
     }
 
 
-def joined(settings: Settings, *, inherited: Mapping[str, str]) -> dict[str, str]:
+def joined(settings: Settings, *, run_dir: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     """For a runtime process that joins a cluster, whose nodes have their own environment (`cluster.yaml`)."""
-    return {**TUNING, **SERVE, **inherited, **settings.to_env(), MARK: str(settings.data_dir.absolute())}
+    kept = {name: value for name, value in inherited.items() if not is_secret(name)}
+    mark = {MARK: str(settings.data_dir.absolute())}
+    return {**TUNING, **SERVE, **kept, **_settings(settings, run_dir), **mark}
+
+
+def _settings(settings: Settings, run_dir: Path) -> dict[str, str]:
+    """The variables from which `Settings.from_env` makes these again; what is secret is in a file beside them."""
+    place = _private_file(run_dir / "secrets", settings.secrets_text())
+    return {**settings.to_open_env(), SECRETS_FILE: str(place)}
 
 
 def front_door(*, run_dir: Path, ports: range, host: str, trusted: tuple[str, ...] = ()) -> dict[str, str]:
@@ -92,14 +103,14 @@ def front_door(*, run_dir: Path, ports: range, host: str, trusted: tuple[str, ..
 def node_file() -> str:
     """The environment file that every node of a cluster needs (`cluster.yaml`), for a shell to read.
 
-    The operator adds the database's address, the keys and the addresses of the private network.
+    The operator adds the public address and those of the private network, and writes the file of secrets: the
+    database's address and the master key.
     """
     values = {**TUNING, **_front_door("$HOME/.taske", range(FIRST_NODE_PORT, FIRST_NODE_PORT + 50), "0.0.0.0")}  # noqa: S104
     ask = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": "$HOME/.ray/auth_token",
-        "TASKE_DATABASE_URL": "",
-        "TASKE_MASTER_KEY": "",
+        SECRETS_FILE: "$HOME/taske.secrets",
         "TASKE_PUBLIC_URL": "",
         "FORWARDED_ALLOW_IPS": "127.0.0.1",
         haproxy.TRUSTED_PROXIES: "",
@@ -140,12 +151,11 @@ def trusted_proxies(text: str | None) -> tuple[str, ...]:
     return found
 
 
-def _token(run_dir: Path) -> Path:
-    """A fresh secret for whoever speaks to this instance's Ray, in a file that only we can read."""
-    path = run_dir / "token"
+def _private_file(path: Path, text: str) -> Path:
+    """A fresh file that only we can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
+        file.write(text)
     return path
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import psutil
 
@@ -36,6 +37,7 @@ class Look:
     url: str | None
     healthy: bool
     ready: bool
+    database: str
     parts: tuple[Part, ...]
 
     @property
@@ -47,9 +49,9 @@ class Look:
 def look(settings: Settings) -> Look:
     """Look at the instance of that data directory."""
     place = DataDir(settings.data_dir)
-    holder = place.holder()
+    holder, database = place.holder(), _database(settings)
     if holder is None:
-        return Look(place.path, running=False, url=None, healthy=False, ready=False, parts=())
+        return Look(place.path, running=False, url=None, healthy=False, ready=False, database=database, parts=())
     probe = Probe(*_address(holder.url, settings))
     return Look(
         place.path,
@@ -57,8 +59,23 @@ def look(settings: Settings) -> Look:
         url=holder.url,
         healthy=probe.is_healthy(),
         ready=probe.is_ready(),
+        database=database,
         parts=tuple(sorted(_parts(place.path, holder.pid), key=lambda part: -part.memory_mib)),
     )
+
+
+def _database(settings: Settings) -> str:
+    """How the database is reached, and whether somebody on the way could read along."""
+    if settings.database_url is None:
+        return "embedded, by a Unix socket"
+    parts = urlsplit(settings.database_url)
+    options = dict(parse_qsl(parts.query))
+    host = options.get("host") or parts.hostname or ""
+    if not host or host.startswith("/"):
+        return "by a Unix socket"
+    mode = options.get("sslmode", "prefer")
+    advice = "" if mode == "verify-full" else " (sslmode=verify-full would make sure who answers)"
+    return f"{host}, sslmode={mode}{advice}"
 
 
 def _address(url: str, settings: Settings) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from taske_ray.launcher import environment, ports, preparation, sessions
 from taske_ray.launcher.child import Report, RuntimeChild
 from taske_ray.launcher.data_dir import DataDir
 from taske_ray.launcher.probe import Probe
-from taske_ray.launcher.processes import Ledger, end
+from taske_ray.launcher.processes import Ledger, end, harden
 from taske_ray.settings import Settings
 
 READY_LIMIT_S: Final = 120.0
@@ -77,6 +77,7 @@ class Instance:
 
         Raises InUse, StartRefused or Trouble if it cannot be started; everything is ended by then.
         """
+        harden()
         with self._signals_counted(), contextlib.suppress(_Stop):
             self._place.claim(f"http://{self.settings.host}:{self.settings.port}")
             try:
@@ -118,7 +119,7 @@ class Instance:
             block = ports.block(self._place.path)
             self._environ = environment.local(self.settings, run_dir=run_dir, ports=block, inherited=os.environ)
         else:
-            self._environ = environment.joined(self.settings, inherited=os.environ)
+            self._environ = environment.joined(self.settings, run_dir=run_dir, inherited=os.environ)
         self._runtime = RuntimeChild(
             plan=self._plan, address=self._address, run_dir=run_dir, environ=self._environ, log=self._log
         )

@@ -66,3 +66,38 @@ def test_browser_origins_are_exact():
     for wrong in ("*", "null", "https://*.example", "https://app.example/", "app.example", "https://u@app.example"):
         with pytest.raises(StartRefused, match="TASKE_CORS_ORIGINS"):
             Settings.from_env({"TASKE_CORS_ORIGINS": wrong})
+
+
+SECRETS = {
+    "TASKE_DATABASE_URL": "postgresql://taske:pass=word@db/taske",
+    "TASKE_MASTER_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "TASKE_MASTER_KEY_OLD": "old1,old2",
+    "TASKE_SMTP_URL": "smtp://user:pass@mail:587",
+} | GOOGLE
+
+
+def test_secrets_can_be_told_in_a_file(tmp_path):
+    """Open variables and a private file give the same settings; no secret is among the open variables."""
+    settings = Settings.from_env(SECRETS | {"TASKE_PORT": "9000"})
+    place = tmp_path / "secrets"
+    place.touch(mode=0o600)
+    place.write_text(f"# ours\n\n{settings.secrets_text()}")
+    open_values = settings.to_open_env()
+    assert not set(open_values.values()) & {value for name, value in SECRETS.items() if "CLIENT_ID" not in name}
+    assert Settings.from_env(open_values | {"TASKE_SECRETS_FILE": str(place)}) == settings
+
+
+def test_a_file_of_secrets_is_private_and_holds_nothing_else(tmp_path):
+    """One that is missing, open to others, or says what is no secret refuses the start and is named."""
+    place = tmp_path / "secrets"
+    for text, mode, reason in (
+        (None, 0, "cannot be read"),
+        ("TASKE_SMTP_URL=smtp://mail", 0o640, "open to others"),
+        ("TASKE_PORT=1", 0o600, "TASKE_PORT"),
+        ("PATH=/bin", 0o600, "PATH"),
+    ):
+        if text is not None:
+            place.write_text(text)
+            place.chmod(mode)
+        with pytest.raises(StartRefused, match=reason):
+            Settings.from_env({"TASKE_SECRETS_FILE": str(place)})

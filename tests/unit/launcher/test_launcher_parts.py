@@ -173,3 +173,23 @@ def test_old_sessions_go_but_the_last_logs_stay(tmp_path):
         "r/session_2026-03",
         "r/session_2026-03/logs",
     ]
+
+
+def test_no_secret_stands_in_an_environment(tmp_path):
+    """What is secret goes into a private file of the run directory, also where the operator's environment has it."""
+    secret = {
+        "TASKE_DATABASE_URL": "postgresql://taske:very-secret-1@db/taske",
+        "TASKE_MASTER_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "TASKE_SMTP_URL": "smtp://user:very-secret-2@mail:587",
+        "TASKE_OIDC_GOOGLE_CLIENT_ID": "ours",
+        "TASKE_OIDC_GOOGLE_CLIENT_SECRET": "very-secret-3",
+    }
+    settings = Settings.from_env(secret | {"TASKE_DATA_DIR": str(tmp_path)})
+    inherited = secret | {"TASKE_API_KEY": "very-secret-4", "RAY_AUTH_TOKEN": "very-secret-5"}
+    for made in (
+        environment.local(settings, run_dir=tmp_path, ports=range(20000, 20050), inherited=inherited),
+        environment.joined(settings, run_dir=tmp_path, inherited=secret | {"TASKE_API_KEY": "very-secret-4"}),
+    ):
+        assert not [name for name, value in made.items() if "very-secret" in value or value.startswith("AAAA")]
+        assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o600
+        assert Settings.from_env(made) == settings
