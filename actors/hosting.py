@@ -106,17 +106,17 @@ class Hosting:
         return max(0.0, self._timers[0][0] - now) if self._timers else 60.0
 
     async def _act(self, actor_id: UUID, cell: _Cell) -> None:
-        pause_s = 0.0
+        pause_s, which = 0.0, {"trigger_id": actor_id}
         try:
             async with self._room:
                 await cell.actor.act()
             cell.failures = 0
         except Unavailable as error:
             pause_s = self._pause_after(cell)
-            _log.warning("a watcher waits %.0f s: %s", pause_s, error)
+            _log.warning("a watcher waits %.0f s: %s", pause_s, error, extra=which)
         except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             pause_s = self._pause_after(cell)
-            _log.exception("a watcher failed and is made afresh in %.0f s", pause_s)
+            _log.exception("a watcher failed and is made afresh in %.0f s", pause_s, extra=which)
         finally:
             cell.busy = False
         if self._cells.get(actor_id) is not cell:
@@ -135,7 +135,7 @@ class Hosting:
                 actor = await cell.make()
             except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
                 pause_s = self._pause_after(cell)
-                _log.exception("a watcher could not be made afresh; again in %.0f s", pause_s)
+                _log.exception("a watcher cannot be made; again in %.0f s", pause_s, extra={"trigger_id": actor_id})
                 continue
             if self._cells.get(actor_id) is cell:  # not stopped or replaced while it was being made
                 cell.actor = actor

@@ -20,11 +20,12 @@ from actors.outbox import Outbox
 from actors.token_store import TokenStore
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome
+from taske_ray.core.redaction import Redactor
 from taske_ray.core.retry import never_began
 from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
 from taske_ray.integrations.client import IntegrationClient as Client
-from taske_ray.integrations.mail import Mail, send_mail
+from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail
 from taske_ray.integrations.own import open_guard
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
@@ -153,8 +154,9 @@ class IntegrationClient:
         try:
             refused = await send_mail(settings.smtp_url, message)
         except Exception as error:  # noqa: BLE001 - whatever the server said, the mail is tried again
-            _log.warning("a mail was not sent: %s", error)
-            return str(error)[:500]
+            told = Redactor([settings.smtp_url, read_smtp_url(settings.smtp_url).password]).text(str(error))
+            _log.warning("a mail was not sent: %s", told)
+            return told[:500]
         return f"refused for {', '.join(refused)}" if refused else None
 
     async def _lost(self) -> None:

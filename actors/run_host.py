@@ -17,6 +17,8 @@ from actors.host_process import HostProcess
 from actors.integration_pool import IntegrationPool, Reply
 from actors.reaper import Reaper
 from actors.workflow_run import Trust, WorkflowRun
+from taske_ray import logs
+from taske_ray.core.ids import format_id
 from taske_ray.crash_points import reach
 from taske_ray.db.fires import AssignedRun, FireStore
 from taske_ray.db.run_ends import RunEnds
@@ -162,6 +164,10 @@ class RunHost:
                 self._live[run.run_id] = (run.fence, task)
 
     async def _execute(self, run: AssignedRun, recorded: list[RecordedStep]) -> None:
+        with logs.bound(run_id=format_id("run", run.run_id), task_id=format_id("task", run.task_id)):
+            await self._executed(run, recorded)
+
+    async def _executed(self, run: AssignedRun, recorded: list[RecordedStep]) -> None:
         try:
             task = await self._tasks.get(self._store, run.task_id, run.task_version)
             if task is None:

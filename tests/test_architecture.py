@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
     "settings": {"errors"},
-    "logs": set(),
+    "logs": {"errors", "core"},
     "gather": set(),
     "crash_points": {"settings"},
     "core": {"errors"},

@@ -3,6 +3,7 @@
 RE2, so that texts that strangers wrote cost linear time. In each pattern the group is what is masked.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ query_keys = (
     *("access_token", "refresh_token", "auth_token", "id_token", "token", "api_key", "apikey", "key", "client_secret"),
     *("secret", "password", "passwd", "signature", "sig", "code_verifier", "assertion"),
 )
+_half = re.compile("[\ud800-\udfff]")
 _no_word = 20  # `Basic authentication` is two words, however long the second is
 
 
@@ -41,15 +43,21 @@ _patterns: tuple[tuple[Any, Callable[[str], bool]], ...] = tuple(
 _any = re2.compile("|".join(f"(?:{pattern})" for pattern, _ in _looks))  # type: ignore[no-untyped-call]
 
 
+def _whole(text: str) -> str:
+    """The same text with each half of a character replaced, which UTF-8 and so RE2 cannot take."""
+    return text if text.isascii() else _half.sub("\ufffd", text)
+
+
 def may_look_secret(text: str) -> bool:
     """One quick look whether any pattern is worth trying."""
-    return _any.search(text) is not None
+    return _any.search(_whole(text)) is not None
 
 
 def without_looks(text: str) -> str:
     """The same text without what looks like a secret."""
     if not may_look_secret(text):
         return text
+    text = _whole(text)
     for pattern, is_secret in _patterns:
         pieces, last = [], 0
         for found in pattern.finditer(text):

@@ -33,7 +33,7 @@ class Redactor:
     """Replaces secrets by `••••`; `secrets` are those that are loaded (texts, or values with texts in them)."""
 
     def __init__(self, secrets: Iterable[Any] = ()) -> None:
-        self._secrets = tuple(secrets)
+        self.secrets = tuple(secrets)
 
     def json(self, value: Any) -> Any:
         """The same JSON value as it may be stored to be shown, logged or mailed: by place, by value, by looks."""
@@ -73,7 +73,7 @@ class Redactor:
 
     @cached_property
     def _spellings(self) -> tuple[str, ...]:
-        found = {spelling for secret in self._secrets for spelling in spellings(secret)}
+        found = {spelling for secret in self.secrets for spelling in spellings(secret)}
         return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 from uuid import UUID
 
+from taske_ray import logs
 from taske_ray.clock import Clock
 from taske_ray.core.call import Call
 from taske_ray.core.capability import CallContext, Capability, connection_test, converse, idempotency_class
@@ -145,13 +146,13 @@ class IntegrationClient:
 
     async def _finish(self, call: Call) -> Finished:
         sending = _Sending(0.0)
-        try:
-            outcome = await self._outcome(call, sending)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn what may have left
-            ids = {"call_id": call.id, "run_id": call.run_id}
-            # not `exception`: its text may hold a parameter
-            _log.error("a call ended unexpectedly: %s", _where(error), extra=ids)
-            outcome = _unexpected(sending)
+        with logs.bound(call_id=call.id, run_id=call.run_id):
+            try:
+                outcome = await self._outcome(call, sending)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn what may have left
+                # not `exception`: its text may hold a parameter
+                _log.error("a call ended unexpectedly: %s", _where(error))
+                outcome = _unexpected(sending)
         return Finished(outcome, sending.received_bytes)
 
     async def _outcome(self, call: Call, sending: "_Sending") -> Outcome:

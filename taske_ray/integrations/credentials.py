@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from taske_ray import logs
 from taske_ray.core.capability import ConnectionValues
 from taske_ray.security.credentials import client_place, credential_place
 from taske_ray.security.opening import open_value
@@ -23,9 +24,12 @@ def open_credentials(
     secret = json.loads(open_value(key, credential_place(connection_id), sealed))
     if not isinstance(secret, dict):
         raise VaultError
+    logs.hide(secret.values())
     return ConnectionValues(auth_id=auth_id, config=dict(config), secret=secret)
 
 
 def open_client_secret(key: DataKey, row_id: UUID, sealed: bytes) -> str:
     """The secret of an OAuth client of the instance, for the length of one request. Raises VaultError."""
-    return open_value(key, client_place(row_id), sealed).decode()
+    secret = open_value(key, client_place(row_id), sealed).decode()
+    logs.hide([secret])
+    return secret

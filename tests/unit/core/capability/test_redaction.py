@@ -113,6 +113,14 @@ def test_what_looks_like_a_secret(text: str, masked: str) -> None:
     assert redact(masked) == masked
 
 
+@given(st.text(st.characters(), max_size=20))
+def test_any_text_can_be_looked_at(text: str) -> None:
+    """Also half of a character, which no UTF-8 has; nothing but a text comes out."""
+    value = {"a": text, text: "Bearer abcdefgh1234567890", "url": text, "headers": {text: text}}
+    found = Redactor(["s3cret"]).json(value)
+    assert "abcdefgh1234567890" not in str(found)
+
+
 def test_the_order_is_place_value_looks() -> None:
     """A header's place hides it whole, whatever its value; a known value goes before looks could keep a part of it."""
     redactor = Redactor(["Bearer abcdefgh1"])
