@@ -1,7 +1,7 @@
 """The composition root: settings in, services out. Picks every concrete class but the actors' side of the ports."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,12 +11,15 @@ from taske_ray.clock import SystemClock
 from taske_ray.db.database import Database, Role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.db.fires import FireStore
+from taske_ray.integrations.sign_in.identity import IdentityProvider
+from taske_ray.integrations.sign_in.providers import open_providers
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.vault import Keyring
 from taske_ray.services.accounts import AccountRules, Accounts
 from taske_ray.services.address_changes import AddressChanges
 from taske_ray.services.api_keys import ApiKeys
 from taske_ray.services.authentication import Authentication
+from taske_ray.services.authorizations import Authorizations
 from taske_ray.services.backfills import Backfills
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.codes import Codes
@@ -27,6 +30,7 @@ from taske_ray.services.explanations import Explanations
 from taske_ray.services.firing import Firing
 from taske_ray.services.hooks import Hooks
 from taske_ray.services.idempotency import Idempotency
+from taske_ray.services.identities import Identities
 from taske_ray.services.invocations import Invocations
 from taske_ray.services.limits import Limits, profiles
 from taske_ray.services.logins import Logins
@@ -44,6 +48,7 @@ from taske_ray.services.second_factors import SecondFactors
 from taske_ray.services.sent_requests import SentRequests
 from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import PublicKeys, SigningKeys
+from taske_ray.services.social_logins import SocialLogins
 from taske_ray.services.tasks import Tasks
 from taske_ray.settings import Settings
 from taske_ray.standins.server import documents as played_documents
@@ -80,6 +85,7 @@ class AccountServices:
     accounts: Accounts
     logins: Logins
     entrance: Entrance
+    social_logins: SocialLogins
     sessions: Sessions
     second_factors: SecondFactors
     passwords: Passwords
@@ -113,7 +119,17 @@ def authentication_of(settings: Settings, database: Database) -> Authentication:
     return Authentication(database, public_keys=PublicKeys(database), issuer=settings.url, clock=SystemClock())
 
 
-def account_services(settings: Settings, database: Database, keyring: Keyring) -> AccountServices:
+def identity_providers(settings: Settings, stack: AsyncExitStack) -> Mapping[str, IdentityProvider]:
+    """The providers that people log in with; what they call through is closed with the stack. Raises StartRefused."""
+    providers, transport = open_providers(settings, clock=SystemClock())
+    if transport is not None:
+        stack.push_async_callback(transport.close)
+    return providers
+
+
+def account_services(
+    settings: Settings, database: Database, keyring: Keyring, providers: Mapping[str, IdentityProvider]
+) -> AccountServices:
     """The services of `/auth`; the keyring needs the purpose `auth`."""
     sealer, clock, hashing = Sealer(database, keyring), SystemClock(), PasswordHashing()
     public_keys, url = PublicKeys(database), settings.url
@@ -126,6 +142,14 @@ def account_services(settings: Settings, database: Database, keyring: Keyring) -
         accounts=Accounts(database, hashing=hashing, rules=rules),
         logins=Logins(database, hashing=hashing, entrance=entrance, codes=codes, tag_key=tag_key),
         entrance=entrance,
+        social_logins=SocialLogins(
+            database,
+            providers=providers,
+            authorizations=Authorizations(database, sealer, purpose="login", vault="auth"),
+            identities=Identities(database, rules=rules),
+            entrance=entrance,
+            url=url,
+        ),
         sessions=sessions,
         second_factors=SecondFactors(database, hashing=hashing, sealer=sealer, codes=codes, sessions=sessions, url=url),
         passwords=Passwords(database, hashing=hashing, codes=codes, sessions=sessions, url=url),

@@ -11,7 +11,7 @@ from deployments.shared.late import LateApp
 from deployments.shared.opening import appearance_of
 from deployments.shared.replicas import options
 from taske_ray import logs
-from taske_ray.bootstrap import account_services, open_database
+from taske_ray.bootstrap import account_services, identity_providers, open_database
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
 
@@ -21,7 +21,8 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     logs.configure()
     settings = Settings.from_env()
     database = await open_database(settings, stack, rows=6, hot=2, role="taske_auth")
-    services = account_services(settings, database, open_keyring(settings, ["auth"]))
+    providers = identity_providers(settings, stack)
+    services = account_services(settings, database, open_keyring(settings, ["auth"]), providers)
     return create_app(services, appearance_of(settings))
 
 

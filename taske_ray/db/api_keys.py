@@ -56,6 +56,15 @@ async def revoke_keys_of_session(tx: AsyncSession, *, owner: UUID, session_id: U
     return len(revoked.all())
 
 
+async def revoke_all_keys(tx: AsyncSession, *, owner: UUID) -> None:
+    """End every key of a user."""
+    await tx.exec(
+        update(ApiKey)
+        .where(col(ApiKey.user_id) == owner, col(ApiKey.revoked_at).is_(None))
+        .values(revoked_at=func.clock_timestamp())
+    )
+
+
 async def authenticate_key(database: Database, *, digest: bytes) -> dict[str, Any] | None:
     """The user and scopes of a live key of an active user, else None."""
     rows = await database.fetch(queries.authenticate_key, {"digest": digest})

@@ -39,9 +39,12 @@ async def use_one_time_token(tx: AsyncSession, *, digest: bytes, purposes: Seque
     return used.scalar_one_or_none()
 
 
-async def drop_one_time_tokens(tx: AsyncSession, *, owner: UUID, purpose: str) -> None:
-    """Forget what was mailed to a user for a purpose and has become void."""
-    await tx.exec(delete(OneTimeToken).where(col(OneTimeToken.user_id) == owner, col(OneTimeToken.purpose) == purpose))
+async def drop_one_time_tokens(tx: AsyncSession, *, owner: UUID, purpose: str | None = None) -> None:
+    """Forget what was mailed to a user for a purpose (None: for any) and has become void."""
+    wanted = [col(OneTimeToken.user_id) == owner]
+    if purpose is not None:
+        wanted.append(col(OneTimeToken.purpose) == purpose)
+    await tx.exec(delete(OneTimeToken).where(*wanted))
 
 
 def _good(digest: bytes, purposes: Sequence[str]) -> list[ColumnElement[bool]]:

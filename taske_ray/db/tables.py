@@ -108,6 +108,19 @@ class AuthorizationState(SQLModel, table=True):
     used_at: datetime | None = _time(nullable=True)
 
 
+class LinkedIdentity(SQLModel, table=True):
+    """Somebody as a provider knows them, and the account that this is."""
+
+    __tablename__ = "identities"
+    issuer: str = Field(primary_key=True, sa_type=Text)
+    subject: str = Field(primary_key=True, sa_type=Text)
+    user_id: UUID = Field(foreign_key="users.id", index=True)
+    provider: str = Field(sa_type=Text)
+    email: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime | None = _time(default=True)
+    last_used_at: datetime | None = _time(default=True)
+
+
 class ApiKey(SQLModel, table=True):
     """A key for programs, by its SHA-256."""
 

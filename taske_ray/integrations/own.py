@@ -52,11 +52,11 @@ class OwnMachine:
         return port in self._listens
 
 
-def open_guard(settings: Settings) -> EgressGuard:
-    """The egress guard of this instance."""
+def open_guard(settings: Settings, *, also: Iterable[str] = ()) -> EgressGuard:
+    """The egress guard of this instance. `also`: entries that follow from other words of the operator."""
     database = urlsplit(settings.database_url or "").port
     ports = (settings.port, database) if database else (settings.port,)
-    return EgressGuard(settings.egress_allow, own=OwnMachine(ports=ports))
+    return EgressGuard((*settings.egress_allow, *also), own=OwnMachine(ports=ports))
 
 
 def interface_addresses() -> Iterator[Address]:

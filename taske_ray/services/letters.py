@@ -46,10 +46,11 @@ async def write_token_letter(
     to: str | None = None,
     lives: timedelta = token_lives,
     address: str | None = None,
+    **values: str | int,
 ) -> bool:
     """A letter with a fresh token for one `purpose`, perhaps about an `address`; False when it was one too many."""
     token = new_token()
-    if not await write_letter(tx, user, letter, url=url, to=to, token=token):
+    if not await write_letter(tx, user, letter, url=url, to=to, token=token, **values):
         return False
     await add_one_time_token(tx, owner=user.id, digest=digest(token), purpose=purpose, lives=lives, address=address)
     return True

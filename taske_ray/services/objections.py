@@ -1,13 +1,15 @@
 """An owner who reads the account's mail, or is logged in, says "this was not me" (security, 5.1).
 
-The compromise flow starts, and what the mail was about is undone: the address comes back, foreign one-time codes go.
+The compromise flow starts, and what the mail was about is undone: the address comes back, foreign one-time codes and
+providers go.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from taske_ray.core.ids import parse_id
-from taske_ray.db import one_time_tokens, second_factors, sessions, users
-from taske_ray.db.database import Database
+from taske_ray.db import identities, one_time_tokens, second_factors, sessions, users
+from taske_ray.db.database import Database, Transaction
 from taske_ray.errors import NotFound
 from taske_ray.security.tokens import digest
 from taske_ray.services.accounts import bad_token
@@ -17,9 +19,9 @@ from taske_ray.services.origin import Origin
 from taske_ray.services.principal import Principal
 from taske_ray.services.trail import record
 
-not_me, undo_address, undo_totp = "not_me", "undo_address", "undo_totp"
+not_me, undo_address, undo_totp, undo_identity = "not_me", "undo_address", "undo_totp", "undo_identity"
 _just_before = timedelta(seconds=5)  # the mail about codes is written in the transaction that enrols them
-_void = ("reset", "new_address", not_me, undo_address, undo_totp)
+_void = ("reset", "new_address", not_me, undo_address, undo_totp, undo_identity)
 
 
 class Objections:
@@ -33,15 +35,13 @@ class Objections:
         """The token of a mail about the account comes back. Raises Invalid."""
         async with self._database.transaction() as tx:
             used = await one_time_tokens.use_one_time_token(
-                tx, digest=digest(token), purposes=[not_me, undo_address, undo_totp]
+                tx, digest=digest(token), purposes=[not_me, undo_address, undo_totp, undo_identity]
             )
             user = await users.lock_user(tx, owner=used.user_id) if used else None
             if user is None or used is None:
                 raise bad_token()
-            if used.purpose != not_me:  # codes enrolled since that mail are as foreign as what it was about
-                since = used.expires_at - token_lives - _just_before
-                if await second_factors.drop_factors(tx, owner=user.id, since=since):
-                    await record(tx, "second_factor.remove", by=user.id, origin=origin, detail={"reason": not_me})
+            if used.purpose != not_me:
+                await _undo_since(tx, user.id, used.expires_at - token_lives - _just_before, origin)
             if used.purpose == undo_address and used.address and used.address != user.email:
                 moved = await users.move_user(tx, owner=user.id, email=used.address)
                 await record(tx, "address.restore", by=user.id, origin=origin, result="ok" if moved else "refused")
@@ -54,6 +54,18 @@ class Objections:
         found, owner = parse_id("session", session_id), principal.user_id
         async with self._database.transaction() as tx:
             await users.lock_user(tx, owner=owner)
-            if await sessions.get_session(tx, owner=owner, session_id=found) is None:
+            session = await sessions.get_session(tx, owner=owner, session_id=found)
+            if session is None:
                 raise NotFound
+            if await identities.drop_identities(tx, owner=owner, provider=session.method):
+                await record(tx, "identity.unlink", by=principal, origin=origin, detail={"reason": not_me})
             await declare_compromised(tx, owner=owner, session_id=found, origin=origin, reason=not_me, url=self._url)
+
+
+async def _undo_since(tx: Transaction, owner: UUID, since: datetime, origin: Origin) -> None:
+    """Codes enrolled and providers linked since a mail are as foreign as what it was about."""
+    detail = {"reason": not_me}
+    if await second_factors.drop_factors(tx, owner=owner, since=since):
+        await record(tx, "second_factor.remove", by=owner, origin=origin, detail=detail)
+    if await identities.drop_identities(tx, owner=owner, since=since):
+        await record(tx, "identity.unlink", by=owner, origin=origin, detail=detail)

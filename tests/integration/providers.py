@@ -134,7 +134,8 @@ class Impostor:
     """A provider whose every answer a test can change; it writes down what it is asked.
 
     `claims`, `header`, `metadata` and `tokens` are laid over right ones; `None` leaves a member out. `answers` are
-    whole replies by path. `nonce` is what the authorization request said.
+    whole replies by path. `nonce` is what the authorization request said; empty: the code is the nonce, which a test
+    gives back as such.
     """
 
     port: int = 0
@@ -173,7 +174,7 @@ class Impostor:
         document = {
             "/.well-known/openid-configuration": self._metadata,
             "/jwks": lambda: {"keys": self.listed if self.listed is not None else [self.key.as_dict(private=False)]},
-            "/token": self._tokens,
+            "/token": lambda: self._tokens(dict(parse_qsl(body.decode()))),
             "/userinfo": lambda: {"sub": "mina", "email": "mina@example.com", "email_verified": True},
         }[path]()
         writer.write(json_reply(document))
@@ -188,14 +189,15 @@ class Impostor:
         }
         return _without_none(usual | self.metadata)
 
-    def _tokens(self) -> dict[str, Any]:
-        usual = {"access_token": "opaque", "token_type": "Bearer", "id_token": self.id_token()}
+    def _tokens(self, form: dict[str, str]) -> dict[str, Any]:
+        usual = {"access_token": "opaque", "token_type": "Bearer", "id_token": self.id_token(form["code"])}
         return _without_none(usual | self.tokens)
 
-    def id_token(self) -> str:
+    def id_token(self, code: str = "") -> str:
         """A right ID token with the test's claims and header laid over it."""
         now = int(time.time())
-        usual = {"iss": self.issuer, "aud": "client", "sub": "mina", "nonce": self.nonce, "iat": now, "exp": now + 300}
+        usual = {"iss": self.issuer, "aud": "client", "sub": "mina", "iat": now, "exp": now + 300}
+        usual["nonce"] = self.nonce or code
         header = _without_none({"alg": "RS256", "kid": self.key.kid} | self.header)
         return jwt.encode(header, _without_none(usual | self.claims), self.key)
 

@@ -59,6 +59,7 @@ BEGIN
         ('login_failures', 'taske_auth', 'ALL', 'true'),
         ('idempotency_keys', 'taske_auth', 'ALL', found_or_own),
         ('authorization_states', 'taske_auth', 'ALL', $q$purpose = 'login'$q$),
+        ('identities', 'taske_auth', 'ALL', found_or_own),
         ('signing_keys', 'taske_auth', 'ALL', 'true'),
         ('data_keys', 'taske_auth', 'ALL', $q$purpose = 'auth' AND (user_id IS NULL OR $q$ || found_or_own || ')'),
         ('mails', 'taske_auth', 'ALL', found_or_own),

@@ -40,8 +40,8 @@ GRANT SELECT (kid, public_key, created_at, retired_at) ON signing_keys TO taske_
 GRANT USAGE ON SEQUENCE trigger_changes TO taske_api;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON users, sessions, refresh_tokens, one_time_tokens, api_keys, totp_factors,
-    recovery_codes, login_challenges, login_failures, code_failures, idempotency_keys, authorization_states, signing_keys
-    TO taske_auth;
+    recovery_codes, login_challenges, login_failures, code_failures, idempotency_keys, authorization_states, identities,
+    signing_keys TO taske_auth;
 GRANT SELECT, INSERT ON data_keys, mails, audit TO taske_auth;
 GRANT SELECT (id, user_id) ON tasks TO taske_auth;    -- a key may be bound to one of its owner's tasks
 GRANT USAGE ON SEQUENCE login_failures_id_seq, code_failures_id_seq TO taske_auth;

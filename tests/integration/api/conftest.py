@@ -56,8 +56,14 @@ def appearance():
 
 
 @pytest.fixture
-def auth_services(settings, auth_database, keyring):
-    return account_services(settings, auth_database, keyring)
+def providers():
+    """Nobody to log in with."""
+    return {}
+
+
+@pytest.fixture
+def auth_services(settings, auth_database, keyring, providers):
+    return account_services(settings, auth_database, keyring, providers)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ OF_THE_API = (OF_AUTH - {"forget_runs"}) | {"create_task", "delete_task", "repla
 """Statements that touch what the engine may not; `keep_zone` and its like run at the start."""
 OF_THE_START = {"keep_zone", "schedule_zones"}
 SECRET = ["sessions", "refresh_tokens", "one_time_tokens", "api_keys", "signing_keys", "login_failures"]
-SECRET += ["totp_factors", "recovery_codes", "login_challenges", "code_failures"]
+SECRET += ["totp_factors", "recovery_codes", "login_challenges", "code_failures", "identities"]
 SECRET += ["idempotency_keys"]
 READ_ONLY = ["users", "data_keys", "modules", "capabilities", "tasks", "task_versions", "oauth_clients"]
 

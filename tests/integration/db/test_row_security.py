@@ -30,6 +30,7 @@ SEEN = {
     "events": {ENGINE: EVERYTHING},
     "hosts": {ENGINE: EVERYTHING},
     "idempotency_keys": {API: OWN, AUTH: OWN_OR_UNKNOWN},
+    "identities": {AUTH: OWN_OR_UNKNOWN},
     "login_challenges": {AUTH: OWN_OR_UNKNOWN},
     "login_failures": {AUTH: EVERYTHING},
     "mails": {AUTH: OWN_OR_UNKNOWN, ENGINE: EVERYTHING},
@@ -101,6 +102,7 @@ def _add_person(add):
     add("data_keys", id=key, purpose="credentials", kek_id="", wrapped=b"", **mine)
     add("totp_factors", data_key=key, sealed=b"", **mine)
     add("idempotency_keys", key="k", request_hash=b"", **mine)
+    add("identities", issuer="https://id.example.com", subject=str(user), provider="corp", **mine)
     visit = {"purpose": "connect", "provider": "google", "browser_hash": b"", "target": "/", "sealed": b""}
     add("authorization_states", hash=user.bytes, data_key=key, expires_at=soon, **visit, **mine)
     add("connections", id=new_id(), module="m", auth="a", name="", **mine)

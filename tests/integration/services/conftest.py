@@ -31,7 +31,7 @@ def sealer(database, keyring):
 def services(auth_database, keyring, tmp_path):
     """Everything behind `/auth`, as it is put together; addresses must be verified."""
     settings = Settings(tmp_path, public_url=ISSUER, require_email_verification=True)
-    return account_services(settings, auth_database, keyring)
+    return account_services(settings, auth_database, keyring, {})
 
 
 @pytest.fixture
