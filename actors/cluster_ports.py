@@ -8,11 +8,13 @@ from uuid import UUID
 from actors import cluster
 from actors.cluster import ActorLost
 from actors.directory import Directory
+from actors.integration_pool import client_key
 from actors.outbox import Outbox
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Unknown
 from taske_ray.db.database import Database
 from taske_ray.db.fires import AssignedRun
+from taske_ray.limits import Limits
 
 _parts = ("run", "client")
 
@@ -20,8 +22,9 @@ _parts = ("run", "client")
 class ServicePorts:
     """Run hosts, watchers, calls and readiness in one object: each is a few lines over the directory."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits) -> None:
         self._directory = Directory(database)
+        self._by_user = limits.by_user
         self._changes: Outbox[None] = Outbox(self._tell_supervisor)
         self._supervisor: cluster.Handle | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -55,12 +58,13 @@ class ServicePorts:
 
     async def perform(self, call: Call) -> Outcome:
         """Make a call that a person waits for."""
-        key = call.connection_id.bytes if call.connection_id else call.id.encode()
+        key = client_key(call.user_id, call.connection_id, call.id, by_user=self._by_user)
         return await self._ask(key, "perform", call, timeout_s=call.timeout_s + 5)
 
     async def test_connection(self, user_id: UUID, connection_id: UUID) -> Outcome:
         """Make a connection's test request."""
-        return await self._ask(connection_id.bytes, "test_connection", user_id, connection_id, timeout_s=35.0)
+        key = client_key(user_id, connection_id, "", by_user=self._by_user)
+        return await self._ask(key, "test_connection", user_id, connection_id, timeout_s=35.0)
 
     async def parts(self) -> dict[str, bool]:
         """Which parts answer: the supervisor, and a live host of each kind."""
@@ -117,7 +121,7 @@ class Ports:
     readiness: ServicePorts
 
 
-async def connect_ports(database: Database) -> Ports:
+async def connect_ports(database: Database, limits: Limits) -> Ports:
     """The ports of one deployment's process."""
-    ports = await ServicePorts(database).open()
+    ports = await ServicePorts(database, limits).open()
     return Ports(ports, ports, ports, ports)

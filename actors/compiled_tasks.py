@@ -12,6 +12,7 @@ from taske_ray.core.run import Action
 from taske_ray.core.task import parse_capability
 from taske_ray.core.template import compile_condition, compile_value
 from taske_ray.db.runs import RunStore, TaskText
+from taske_ray.limits import Limits, profiles
 from taske_ray.services.catalog_cache import CapabilityCache
 
 _kept = 2_000
@@ -33,8 +34,9 @@ class CompiledTask:
 class CompiledTasks:
     """The task versions that this process has used lately."""
 
-    def __init__(self, capabilities: CapabilityCache) -> None:
+    def __init__(self, capabilities: CapabilityCache, limits: Limits = profiles["default"]) -> None:
         self._capabilities = capabilities
+        self._limits = limits
         self._tasks: OrderedDict[tuple[UUID, int], CompiledTask] = OrderedDict()
 
     async def get(self, store: RunStore, task_id: UUID, version: int) -> CompiledTask | None:
@@ -63,12 +65,13 @@ class CompiledTasks:
         for number, (spec, version) in enumerate(zip(text.spec["actions"], versions, strict=True), 1):
             name, _ = parse_capability(spec["capability"])
             capability = capabilities[number] = await self._capabilities.pinned(name, version)
-            actions.append(_action(number, spec, capability, version))
+            actions.append(_action(number, spec, capability, version, self._limits))
         return CompiledTask(text.name, tuple(actions), capabilities, text)
 
 
-def _action(number: int, spec: Mapping[str, Any], capability: Capability, version: int) -> Action:
+def _action(number: int, spec: Mapping[str, Any], capability: Capability, version: int, limits: Limits) -> Action:
     condition = spec.get("if")
+    timeout_s = float(spec.get("timeout_s") or limits.timeout_s)
     retry = spec.get("retry") or {}
     return Action(
         number=number,
@@ -81,6 +84,6 @@ def _action(number: int, spec: Mapping[str, Any], capability: Capability, versio
         connection=spec.get("connection"),
         retry=RetryPolicy(**{name: retry[name] for name in ("max_attempts",) if name in retry}),
         on_error=spec.get("on_error") or "stop",
-        timeout_s=float(spec.get("timeout_s") or 30),
+        timeout_s=min(timeout_s, limits.longest_timeout_s),
         on_unknown=spec.get("on_unknown"),
     )

@@ -10,6 +10,7 @@ from functools import partial
 from taske_ray.clock import Clock
 from taske_ray.db.database import Database
 from taske_ray.db.retention import Retention, batch
+from taske_ray.limits import Limits, profiles
 
 ask_every_s = 60.0
 _every_s = 3600.0
@@ -19,8 +20,8 @@ _log = logging.getLogger(__name__)
 class Housekeeping:
     """What one host at a time does once an hour."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
-        self._retention = Retention(database)
+    def __init__(self, database: Database, *, clock: Clock, limits: Limits = profiles["default"]) -> None:
+        self._retention = Retention(database, limits)
         self._clock = clock
 
     async def ask(self) -> bool:

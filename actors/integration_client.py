@@ -24,6 +24,7 @@ from taske_ray.core.redaction import Redactor
 from taske_ray.core.retry import never_began
 from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
+from taske_ray.integrations.client import Conduct
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail
 from taske_ray.integrations.own import open_guard
@@ -58,6 +59,11 @@ class IntegrationClient:
             transport=Transport(guard=open_guard(settings)),
             clock=process.clock,
             database_time=process.lease.now_s,
+            conduct=Conduct(
+                limits=settings.limits,
+                retries_per_s=1 / settings.density.integration_clients,
+                own_urls=(settings.url, f"http://{settings.host}:{settings.port}"),
+            ),
         )
         self._outbox = MailOutbox(process.database)
         if settings.smtp_url:

@@ -41,10 +41,14 @@ class Question:
 
 
 class IntegrationPool:
-    """Calls of one host. `reply_to` is the name under which the clients send outcomes back, to its `outcomes`."""
+    """Calls of one host. `reply_to` is the name under which the clients send outcomes back, to its `outcomes`.
 
-    def __init__(self, directory: Directory, *, reply_to: str) -> None:
+    `by_user`: all calls of a user go to one client, so that what a user may do to a host is counted in one place.
+    """
+
+    def __init__(self, directory: Directory, *, reply_to: str, by_user: bool = False) -> None:
         self._directory = directory
+        self._by_user = by_user
         self._reply_to = reply_to
         self._outboxes: dict[UUID, Outbox[Call]] = {}
         self._waiting: dict[str, asyncio.Future[Outcome]] = {}
@@ -58,9 +62,9 @@ class IntegrationPool:
         """How many calls have no outcome yet."""
         return len(self._waiting)
 
-    async def choose(self, connection_id: UUID | None, call_id: str) -> UUID | None:
+    async def choose(self, user_id: UUID, connection_id: UUID | None, call_id: str) -> UUID | None:
         """The client that a call belongs to; None when there is none. An intent names it before the call is made."""
-        key = connection_id.bytes if connection_id else call_id.encode()
+        key = client_key(user_id, connection_id, call_id, by_user=self._by_user)
         client = self._directory.pick("client", key)
         if client is None:  # early after a start: look once more before the call is put off
             try:
@@ -75,7 +79,7 @@ class IntegrationPool:
 
         `at` is the client that the call's intent names: no other may make it.
         """
-        client = at or await self.choose(call.connection_id, call.id)
+        client = at or await self.choose(call.user_id, call.connection_id, call.id)
         if client is None or not self._is_live(client) or not self._outbox(client).put(call):
             return _not_taken("No integration client has room right now.")
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -173,6 +177,13 @@ class IntegrationPool:
         except ActorLost:
             self._watches.pop(client, None)
             self.gone(client)
+
+
+def client_key(user_id: UUID, connection_id: UUID | None, call_id: str, *, by_user: bool) -> bytes:
+    """What decides which client makes a call: its connection, so that refresh and rate limits are in one place."""
+    if by_user:
+        return user_id.bytes
+    return connection_id.bytes if connection_id else call_id.encode()
 
 
 def _not_taken(message: str) -> Failed:

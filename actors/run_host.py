@@ -29,7 +29,6 @@ from taske_ray.services.failures import Failures
 _claim_s, _lost_nudge_s, _rescue_s, _recorded_s = 1.0, 2.0, 5.0, 5.0
 _failures_s = 1.0
 _most_claimed = 100
-_public_share = 10  # running runs of one user on a service that is open to strangers (durability, 12)
 _drain_s = 20.0
 _log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class RunHost:
         self._process = HostProcess(kind, name, node)
         self._is_quarantine = kind == "quarantine"
         self._capacity = 1 if self._is_quarantine else self._process.settings.density.runs_per_host
-        self._share = _public_share if self._process.settings.limits == "public" else None
+        self._share = self._process.settings.limits.running_runs
         self._live: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._abandoned: dict[UUID, int] = {}
         self._claim_now = asyncio.Event()
@@ -51,8 +50,8 @@ class RunHost:
         """Register, and begin to look for runs."""
         process = self._process
         directory = Directory(process.database, gone=self._host_gone)
-        self._pool = IntegrationPool(directory, reply_to=process.name)
-        self._tasks = CompiledTasks(process.capabilities)
+        self._pool = IntegrationPool(directory, reply_to=process.name, by_user=process.settings.limits.by_user)
+        self._tasks = CompiledTasks(process.capabilities, process.settings.limits)
         await process.open(capacity=self._capacity, lost=self._lost, directory=directory)
         self._store = RunStore(process.database, owner=lambda: process.lease.host_id)
         self._reaper = Reaper(self._store, process.clock.monotonic)
@@ -61,7 +60,7 @@ class RunHost:
         process.every(lambda: _lost_nudge_s, self._take_unstarted)
         process.every(lambda: _rescue_s, self._rescue)
         process.every(lambda: _recorded_s, self._pool.tell_recorded)
-        self._fires = FireStore(process.database)
+        self._fires = FireStore(process.database, limits=process.settings.limits)
         self._failures = Failures(RunEnds(process.database), self._fires)
         process.every(lambda: _failures_s, self._tell_failures)
 
@@ -174,7 +173,15 @@ class RunHost:
                 gone = {"class": "fatal", "code": "task_deleted", "message": "The task was deleted."}
                 await self._store.advance(Advance(run.run_id, run.fence, "failed", error=gone))
                 return
-            one = WorkflowRun(run, task, recorded, log=self._store, integrations=self._pool, trust=self._trust)
+            one = WorkflowRun(
+                run,
+                task,
+                recorded,
+                log=self._store,
+                integrations=self._pool,
+                trust=self._trust,
+                limits=self._process.settings.limits,
+            )
             await one.execute()
         except Unavailable as error:
             _log.warning("a run stops here and goes back to the queue: %s", error)

@@ -25,7 +25,6 @@ from actors.watchers.webhook import WebhookWatcher
 from taske_ray.db.fires import Fired, FireStore, PollFire, PollFired, ScheduleFire
 from taske_ray.db.triggers import TriggerStore, WatchedTrigger
 from taske_ray.errors import NotFound
-from taske_ray.services.limits import profiles
 
 _sweep_s = 1.0
 _own_lateness = timedelta(seconds=5)  # until then a schedule is left to the watcher that this host has for it
@@ -43,18 +42,18 @@ class WatcherHost:
         """Register, and begin to serve timers and to sweep."""
         process = self._process
         directory = Directory(process.database, gone=self._host_gone)
-        self._pool = IntegrationPool(directory, reply_to=process.name)
+        self._pool = IntegrationPool(directory, reply_to=process.name, by_user=process.settings.limits.by_user)
         capacity = process.settings.density.watchers_per_host
         await process.open(capacity=capacity, lost=self._lost, directory=directory)
         self._triggers = TriggerStore(process.database)
-        limits = profiles[process.settings.limits]
-        self._fires = FireStore(process.database, queued_runs=limits.queued_runs)
+        self._fires = FireStore(process.database, limits=process.settings.limits)
         self._hosting = Hosting(clock=process.clock, now_s=process.lease.now_s)
         self._ports = Ports(process.lease, _Recorder(self._fires, self._triggers), _Runs(directory), self._pool)
         process.run(self._hosting.keep())
         process.every(lambda: _sweep_s, self._sweep)
         process.every(lambda: _sweep_s, self._triggers.release_held)
-        process.every(lambda: ask_every_s, Housekeeping(process.database, clock=process.clock).ask)
+        chores = Housekeeping(process.database, clock=process.clock, limits=process.settings.limits)
+        process.every(lambda: ask_every_s, chores.ask)
 
     async def watch(self, ids: list[UUID]) -> None:
         """Begin to watch these triggers, or begin anew with what their rows say now."""

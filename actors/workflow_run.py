@@ -40,6 +40,7 @@ from taske_ray.db.runs import (
     RecordedStep,
     StepWritten,
 )
+from taske_ray.limits import Limits, profiles
 
 
 class RunLog(Protocol):
@@ -53,7 +54,7 @@ class RunLog(Protocol):
 class Integrations(Protocol):
     """Who makes the calls."""
 
-    async def choose(self, connection_id: UUID | None, call_id: str) -> UUID | None:
+    async def choose(self, user_id: UUID, connection_id: UUID | None, call_id: str) -> UUID | None:
         """The client that is to make a call; None when there is none now."""
         ...
 
@@ -90,6 +91,7 @@ class WorkflowRun:
         log: RunLog,
         integrations: Integrations,
         trust: Trust,
+        limits: Limits = profiles["default"],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._run = run
@@ -106,6 +108,7 @@ class WorkflowRun:
             run={"id": self._wire_id},
             task={"id": format_id("task", run.task_id), "name": task.name},
             steps={row.step: _step(row) for row in recorded},
+            limits=limits,
         )
 
     async def execute(self) -> RunStatus | None:
@@ -215,6 +218,8 @@ class WorkflowRun:
             idempotency_key=self._key(action),
             timeout_s=action.timeout_s,
             lease_ends_at=self._trust.ends_at(),
+            is_retry=any(attempt.sent is not False for attempt in call.step.attempts),
+            depth=self._run.depth,
         )
 
     def _call_id(self, call: NextCall) -> str:
@@ -254,7 +259,7 @@ class WorkflowRun:
         """The attempt that is recorded before the call; it names who is to make it, for whoever must ask later."""
         if self._task.capabilities[call.action.number].execution == "internal":
             return ()
-        self._client = await self._integrations.choose(_connection(call.action), self._call_id(call))
+        self._client = await self._integrations.choose(self._run.user_id, _connection(call.action), self._call_id(call))
         return (AttemptOpened(call.step.number, call.attempt, self._key(call.action), self._client),)
 
     def _written(self, step: Step) -> StepWritten:

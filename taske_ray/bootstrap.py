@@ -32,7 +32,6 @@ from taske_ray.services.hooks import Hooks
 from taske_ray.services.idempotency import Idempotency
 from taske_ray.services.identities import Identities
 from taske_ray.services.invocations import Invocations
-from taske_ray.services.limits import Limits, profiles
 from taske_ray.services.logins import Logins
 from taske_ray.services.master_key import ensure_master_key, open_keyring
 from taske_ray.services.modules import Modules
@@ -177,7 +176,7 @@ def task_services(
         hooks=Hooks(sealer, url=settings.url),
         firing=firing,
         watchers=ports.watchers,
-        most=profiles[settings.limits].tasks,
+        limits=settings.limits,
     )
     return TaskServices(
         tasks=tasks,
@@ -205,7 +204,7 @@ def deliveries(
         cache=CapabilityCache(database),
         sealer=Sealer(database, keyring),
         clock=SystemClock(),
-        limits=profiles[settings.limits],
+        limits=settings.limits,
     )
 
 
@@ -226,9 +225,9 @@ async def open_database(
     return database
 
 
-def open_store(database: Database, stack: AsyncExitStack, limits: Limits = profiles["default"]) -> FireStore:
+def open_store(settings: Settings, database: Database, stack: AsyncExitStack) -> FireStore:
     """What records events; with the stack it commits what it accepted."""
-    store = FireStore(database, queued_runs=limits.queued_runs)
+    store = FireStore(database, limits=settings.limits)
     stack.push_async_callback(store.close)
     return store
 

@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from taske_ray import limits
 from taske_ray.errors import StartRefused
+from taske_ray.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str = "taske@localhost"
     egress_allow: tuple[str, ...] = ()
-    limits: Literal["default", "public"] = "default"
+    limits: Limits = limits.profiles["default"]
     cors_origins: tuple[str, ...] = ()
     require_email_verification: bool = False
     signup: Literal["open", "closed"] = "open"
@@ -100,13 +102,14 @@ class Settings:
             "SMTP_URL": self.smtp_url,
             "MAIL_FROM": self.mail_from,
             "EGRESS_ALLOW": ",".join(self.egress_allow),
-            "LIMITS": self.limits,
+            "LIMITS": self.limits.profile,
             "CORS_ORIGINS": ",".join(self.cors_origins),
             "REQUIRE_EMAIL_VERIFICATION": str(self.require_email_verification).lower(),
             "SIGNUP": self.signup,
             "DEMO_URL": self.demo_url,
             **{name: value for login in self.social_logins for name, value in _as_variables(login).items()},
             **{name.upper(): str(getattr(self.density, name)) for name in Density.__dataclass_fields__},
+            **_changed_limits(self.limits),
         }
         return {f"TASKE_{name}": value for name, value in values.items() if value}
 
@@ -191,7 +194,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         smtp_url=smtp_url,
         mail_from=text("MAIL_FROM") or "taske@localhost",
         egress_allow=items("EGRESS_ALLOW"),
-        limits=_choice(env, "LIMITS", ("default", "public")),  # type: ignore[arg-type]
+        limits=_limits(env),
         cors_origins=tuple(_exact_origin(part) for part in items("CORS_ORIGINS")),
         require_email_verification=_boolean(env, "REQUIRE_EMAIL_VERIFICATION", default=smtp_url is not None),
         signup=_choice(env, "SIGNUP", ("open", "closed")),  # type: ignore[arg-type]
@@ -249,6 +252,28 @@ def _as_variables(login: SocialLogin) -> dict[str, str]:
     prefix = f"OIDC_{login.name.upper()}"
     values = {"CLIENT_ID": login.client_id, "CLIENT_SECRET": login.client_secret, "ISSUER": login.issuer}
     return {f"{prefix}_{name}": value for name, value in values.items()}
+
+
+def _limits(env: Mapping[str, str]) -> Limits:
+    """The profile that is chosen, with the figures that are set one by one."""
+    found = limits.profiles[_choice(env, "LIMITS", tuple(limits.profiles))]  # type: ignore[index]
+    changed: dict[str, int | None] = {}
+    for variable, value in env.items():
+        if not variable.startswith("TASKE_LIMIT_") or not value:
+            continue
+        name = variable.removeprefix("TASKE_LIMIT_").lower()
+        if name not in limits.figures:
+            raise StartRefused(f"There is no setting {variable}: the limits are {', '.join(limits.figures)}")
+        is_none = value == "none" and name in limits.optional
+        changed[name] = None if is_none else _number(env, f"LIMIT_{name.upper()}", 1, 1, 1_000_000_000)
+    return replace(found, **changed)  # type: ignore[arg-type]
+
+
+def _changed_limits(chosen: Limits) -> dict[str, str]:
+    """The variables that make these limits of those of their profile."""
+    usual = limits.profiles[chosen.profile]
+    values = {name: getattr(chosen, name) for name in limits.figures if getattr(chosen, name) != getattr(usual, name)}
+    return {f"LIMIT_{name.upper()}": "none" if value is None else str(value) for name, value in values.items()}
 
 
 def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -15,7 +15,7 @@ import pytest
 from taske_ray import errors
 
 ROOT = Path(__file__).parent.parent
-BASE = {"errors", "clock", "settings", "logs", "gather", "crash_points"}
+BASE = {"errors", "clock", "settings", "limits", "logs", "gather", "crash_points"}
 UNDER_SERVICES = BASE | {"core", "catalog", "db", "security", "integrations"}
 UNDER_BOOTSTRAP = UNDER_SERVICES | {"services", "schemas", "standins"}
 
@@ -23,11 +23,12 @@ UNDER_BOOTSTRAP = UNDER_SERVICES | {"services", "schemas", "standins"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "limits"},
+    "limits": set(),
     "logs": {"errors", "core"},
     "gather": set(),
     "crash_points": {"settings"},
-    "core": {"errors"},
+    "core": {"errors", "limits"},
     "security": {"errors"},
     "catalog": {"errors", "core"},
     "schemas": {"core"},

@@ -23,7 +23,7 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     settings = Settings.from_env()
     database = await open_database(settings, stack, rows=1, hot=1, role="taske_api")
     engine = await open_database(settings, stack, rows=1, hot=1, role="taske_engine")
-    ports = await connect_ports(engine)
+    ports = await connect_ports(engine, settings.limits)
     stack.push_async_callback(ports.run_hosts.close)
     services = ConsoleServices(Health(engine, ports.readiness), authentication_of(settings, database))
     return create_app(services, appearance_of(settings))

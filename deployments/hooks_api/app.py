@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.shared.front import Front
 from deployments.shared.headers import protecting_headers
-from deployments.shared.intake import Intake
+from deployments.shared.intake import Intake, max_bytes
 from deployments.shared.problems import problem, problem_of, refusal, request_id_of
 from taske_ray.clock import Clock
 from taske_ray.core.times import format_time
@@ -27,10 +27,10 @@ _path = "/hooks/…"  # a token is a secret: no answer repeats it
 class HooksApp:
     """Accepts deliveries over HTTP."""
 
-    def __init__(self, deliveries: Deliveries, clock: Clock) -> None:
+    def __init__(self, deliveries: Deliveries, clock: Clock, body_bytes: int) -> None:
         self._deliveries = deliveries
         self._clock = clock
-        self._intake = Intake()
+        self._intake = Intake(body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
@@ -69,10 +69,10 @@ class HooksApp:
         )
 
 
-def create_app(deliveries: Deliveries, *, clock: Clock, url: str) -> ASGIApp:
+def create_app(deliveries: Deliveries, *, clock: Clock, url: str, body_bytes: int = max_bytes) -> ASGIApp:
     """The app, to be served under `/hooks`."""
     headers = protecting_headers(https=url.startswith("https:"), sandboxed=True)
-    return Front(HooksApp(deliveries, clock), headers)
+    return Front(HooksApp(deliveries, clock, body_bytes), headers)
 
 
 def _path_of(scope: Scope) -> str:

@@ -13,7 +13,6 @@ from deployments.shared.replicas import options
 from taske_ray import logs
 from taske_ray.bootstrap import deliveries, open_database, open_store
 from taske_ray.clock import SystemClock
-from taske_ray.services.limits import profiles
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
 
@@ -23,11 +22,11 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     logs.configure()
     settings = Settings.from_env()
     database = await open_database(settings, stack, rows=1, hot=4, role="taske_engine")
-    ports = await connect_ports(database)
+    ports = await connect_ports(database, settings.limits)
     stack.push_async_callback(ports.run_hosts.close)
-    store = open_store(database, stack, profiles[settings.limits])
+    store = open_store(settings, database, stack)
     found = deliveries(settings, database, open_keyring(settings, ["hooks"]), ports.run_hosts, store)
-    return create_app(found, clock=SystemClock(), url=settings.url)
+    return create_app(found, clock=SystemClock(), url=settings.url, body_bytes=settings.limits.body_kib * 1024)
 
 
 def late_app() -> ASGIApp:

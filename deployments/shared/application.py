@@ -19,7 +19,7 @@ from deployments.shared.headers import protecting_headers
 from deployments.shared.problems import invalid_input, problem_of, refusal, request_id_of
 from deployments.shared.rates import Rates
 from taske_ray.errors import TaskeError
-from taske_ray.services.limits import Limits, profiles
+from taske_ray.limits import Limits, profiles
 
 
 @dataclass(frozen=True, slots=True)

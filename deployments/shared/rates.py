@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.shared.problems import problem_of
 from taske_ray.errors import TooManyRequests
-from taske_ray.services.limits import Limits, RateLimiter
+from taske_ray.limits import Limits
+from taske_ray.services.rates import RateLimiter, per_hour, per_minute
 
 _unauthenticated = 401
 
@@ -31,9 +32,9 @@ class Rates:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._of_tokens = RateLimiter(limits.token, monotonic)
-        self._of_addresses = RateLimiter(limits.address, monotonic)
-        self._of_sign_ups = RateLimiter(limits.sign_up, monotonic)
+        self._of_tokens = RateLimiter(per_minute(limits.token_per_min), monotonic)
+        self._of_addresses = RateLimiter(per_minute(limits.address_per_min), monotonic)
+        self._of_sign_ups = RateLimiter(per_hour(limits.sign_ups_per_hour), monotonic)
         self._exempt = frozenset(exempt)
         self._sign_ups = frozenset(sign_ups)
 

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
+from deployments.shared.intake import Intake
 from deployments.task_api.routes import catalog, connections, runs, tasks
 from taske_ray.bootstrap import TaskServices
 
@@ -13,7 +14,7 @@ routers = (catalog.router, connections.router, tasks.router, runs.router)
 
 def create_app(services: TaskServices, appearance: Appearance) -> FastAPI:
     """The app, to be served under `prefix`."""
-    gate = Gate(services.authentication, services.idempotency)
+    gate = Gate(services.authentication, services.idempotency, Intake(appearance.limits.body_kib * 1024))
     app = new_app("Taske tasks", gate=gate, appearance=appearance, routers=routers)
     app.state.services = services
     return app

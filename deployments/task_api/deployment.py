@@ -13,7 +13,6 @@ from deployments.shared.replicas import options
 from deployments.task_api.app import create_app
 from taske_ray import logs
 from taske_ray.bootstrap import open_database, open_store, task_services
-from taske_ray.services.limits import profiles
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
 
@@ -24,10 +23,10 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     settings = Settings.from_env()
     database = await open_database(settings, stack, rows=4, hot=4, role="taske_api")
     engine = await open_database(settings, stack, rows=1, hot=3, role="taske_engine")
-    ports = await connect_ports(engine)
+    ports = await connect_ports(engine, settings.limits)
     stack.push_async_callback(ports.run_hosts.close)
     keyring = open_keyring(settings, ["hooks", "credentials"])
-    store = open_store(engine, stack, profiles[settings.limits])
+    store = open_store(settings, engine, stack)
     services = task_services(settings, database, keyring, ports, store)
     return create_app(services, appearance_of(settings))
 

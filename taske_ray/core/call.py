@@ -13,6 +13,7 @@ class Call:
     row; `params` are rendered and complete. `now` is RFC 3339 and fixed for the attempt. `timeout_s` bounds the
     whole conversation, wall clock. `lease_ends_at` is the caller's lease in seconds of the database's clock since
     the epoch: past it nothing may be sent (durability, 5.4); None where no lease guards the call (a test by hand).
+    `is_retry`: an earlier attempt of the step may have been sent. `depth`: how many runs of ours stand behind this one.
     """
 
     id: str
@@ -30,3 +31,5 @@ class Call:
     lease_ends_at: float | None = None
     cursor: dict[str, Any] | None = None
     validators: dict[str, str] = field(default_factory=dict)
+    is_retry: bool = False
+    depth: int = 0

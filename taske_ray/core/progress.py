@@ -39,10 +39,9 @@ from taske_ray.core.size import is_larger
 from taske_ray.core.storable import storable
 from taske_ray.core.times import format_time
 from taske_ray.errors import Invalid, TemplateError
+from taske_ray.limits import Limits, codes
 
-longest_active_time = timedelta(hours=1)
-largest_input = 6 * 1024 * 1024
-largest_context = 20 * 1024 * 1024
+_mib = 1024 * 1024
 Classify = Callable[[Action, dict[str, Any]], IdempotencyClass]
 Resolution = Literal["sent", "resend", "fail"]
 
@@ -206,18 +205,20 @@ def _go_on(actions: Sequence[Action], progress: Progress, now: datetime) -> Deci
 
 
 def _is_overtime(step: Step) -> bool:
-    return step.error is not None and step.error["code"] == "run_timeout"
+    return step.error is not None and step.error["code"] == codes["active_run_s"]
 
 
 def _open(actions: Sequence[Action], progress: Progress, number: int, now: datetime) -> Step:
     action, recorded = actions[number - 1], progress.steps.get(number)
     step = recorded or Step(number, action.key, action.capability, StepStatus.PENDING)
-    if progress.active_time(now) > longest_active_time:
-        return _with_error(step, "run_timeout", "The run has been active for more than one hour.")
+    limits = progress.limits
+    if progress.active_time(now) > timedelta(seconds=limits.active_run_s):
+        message = f"The run has been active for more than {limits.active_run_s} s."
+        return _with_error(step, codes["active_run_s"], message)
     if step.input is not None:  # once rendered, for good; a delay goes on until the moment it has settled on
         return replace(step, status=StepStatus.RUNNING, input={**step.input, **(step.output or {})})
     try:
-        return _render(action, step, scope(actions, progress, format_time(now)))
+        return _render(action, step, scope(actions, progress, format_time(now)), limits)
     except TemplateError as error:
         place = f" (at {error.pointer})" if error.pointer else ""
         return _with_error(step, error.code, f"{error.message}{place}")
@@ -227,7 +228,7 @@ def _open(actions: Sequence[Action], progress: Progress, number: int, now: datet
         return _with_error(step, code, broken or error.message, ErrorClass.INVALID)
 
 
-def _render(action: Action, step: Step, names: dict[str, Any]) -> Step:
+def _render(action: Action, step: Step, names: dict[str, Any], limits: Limits) -> Step:
     if action.condition is not None and not action.condition.evaluate(names):
         return replace(step, status=StepStatus.SKIPPED)
     try:
@@ -236,8 +237,8 @@ def _render(action: Action, step: Step, names: dict[str, Any]) -> Step:
             params = action.fill(params, names["now"])
     except ValueError as error:
         return _with_error(step, "input_too_deep", f"The step's input is {error}.")
-    if is_larger(params, largest_input):
-        return _with_error(step, "input_too_large", "The step's input is larger than 6 MiB.")
+    if is_larger(params, limits.input_mib * _mib):
+        return _with_error(step, codes["input_mib"], f"The step's input is larger than {limits.input_mib} MiB.")
     return replace(step, status=StepStatus.RUNNING, input=params)
 
 
@@ -249,9 +250,10 @@ def _succeeded(
     except ValueError as error:
         deep = _with_error(step, "output_too_deep", f"The service did it, but its answer is {error}.")
         return _finish_step(actions, progress, deep, now)
-    if is_larger(progress.with_step(done).outputs(), largest_context):
-        message = "The outputs of this run are larger than 20 MiB together. Ask for less in this step."
-        done = _with_error(step, "output_too_large", message)
+    most_mib = progress.limits.context_mib
+    if is_larger(progress.with_step(done).outputs(), most_mib * _mib):
+        message = f"The outputs of this run are larger than {most_mib} MiB together. Ask for less in this step."
+        done = _with_error(step, codes["context_mib"], message)
     return _finish_step(actions, progress, done, now)
 
 

@@ -14,9 +14,9 @@ longest_ordered_wait_s = 24 * 3600.0
 absurd_wait_s = 366 * 24 * 3600.0  # no service means this: a date in milliseconds, or a mistake
 never_began = "never_began"
 """The code of a call that its client never had: who meant to make it died before."""
-refusal_codes = frozenset({"rate_limit_wait", "breaker_open", "lease_over", "no_client", never_began})
-"""Codes of our own refusals to send: a limit, a breaker, a lease that is over, nobody to make the call. They only
-wait."""
+refusal_codes = frozenset({"breaker_open", "retry_budget", "lease_over", "no_client", never_began})
+"""Codes of our own refusals to send: a breaker, the budget for retries, a lease that is over, nobody to make the call.
+They only wait."""
 longest_refusal_wait_s = 5.0
 """Our own trouble is over in seconds, and what waits for it must be back in 45 (D5): no long back-off."""
 

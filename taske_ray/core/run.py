@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from taske_ray.core.retry import OnUnknown, RetryPolicy, Tried, obeyed_wait_s
+from taske_ray.limits import Limits, profiles
 
 
 class RunStatus(StrEnum):
@@ -173,12 +174,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """All that a run knows: what fired it, what `run` and `task` mean in its templates, and its steps by number."""
+    """All that a run knows: what fired it, what `run` and `task` mean in its templates, and its steps by number.
+
+    `limits` bound how long it may be active and how much it may hold.
+    """
 
     trigger_output: Any
     run: Mapping[str, Any]
     task: Mapping[str, Any]
     steps: Mapping[int, Step] = field(default_factory=dict)
+    limits: Limits = profiles["default"]
 
     def with_step(self, step: Step) -> "Progress":
         """The same run after this step was written."""

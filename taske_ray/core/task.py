@@ -8,7 +8,7 @@ every template: does it parse, and is everything it reads there when it is read.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taske_ray.core.capability import Capability, parse_verify
@@ -17,12 +17,12 @@ from taske_ray.core.interval import parse_interval
 from taske_ray.core.references import Earlier, check_paths
 from taske_ray.core.schedule import parse_cron
 from taske_ray.core.template import Template, compile_condition, compile_value, contains_template
+from taske_ray.core.times import parse_duration
 from taske_ray.errors import Invalid, TemplateError
+from taske_ray.limits import Limits, codes, profiles
 
-most_actions = 50
 longest_name = 200
 most_attempts = 20
-longest_timeout_s = 300
 _key = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _numbered = re.compile(r"action[0-9]+")
 _taken_keys = frozenset({"trigger", "run", "task", "now"})
@@ -72,12 +72,14 @@ def capabilities_of(spec: Any) -> list[str]:
     return list(dict.fromkeys(text for text in named if isinstance(text, str)))
 
 
-def check_task(spec: Mapping[str, Any], catalog: Catalog, connections: Connections) -> CheckedTask:
+def check_task(
+    spec: Mapping[str, Any], catalog: Catalog, connections: Connections, limits: Limits = profiles["default"]
+) -> CheckedTask:
     """The task, checked and with its defaults filled in; Invalid with every error there is."""
     report = Report()
     fields = Fields(spec, "", report, required=("name", "trigger"), optional=("enabled", "overlap", "actions"))
     name = _name(fields, "name")
-    checker = _Checker(report, catalog, connections)
+    checker = _Checker(report, catalog, connections, limits)
     trigger, trigger_capability = checker.trigger(fields)
     actions, capabilities = checker.actions(fields)
     checked = {
@@ -104,10 +106,11 @@ def _name(fields: Fields, field: str) -> str | None:
 class _Checker:
     """One check of one task: collects errors and pins as it goes."""
 
-    def __init__(self, report: Report, catalog: Catalog, connections: Connections) -> None:
+    def __init__(self, report: Report, catalog: Catalog, connections: Connections, limits: Limits) -> None:
         self._report = report
         self._catalog = catalog
         self._connections = connections
+        self._limits = limits
         self.pins: dict[str, int] = {}
 
     def trigger(self, task: Fields) -> tuple[dict[str, Any], Capability | None]:
@@ -130,8 +133,8 @@ class _Checker:
             required=("capability",),
             optional=("connection", "params", "key", "name", "if", "retry", "on_error", "timeout_s", "on_unknown"),
         )
-        if len(places) > most_actions:
-            task.fail("actions", "too_many_actions", f"a task has at most {most_actions} actions")
+        if len(places) > self._limits.actions:
+            task.fail("actions", codes["actions"], f"a task has at most {self._limits.actions} actions")
             return [], []
         keys = self._keys(places)
         checked: list[dict[str, Any]] = []
@@ -173,7 +176,7 @@ class _Checker:
             "if": self._condition(fields, earlier),
             "retry": {"max_attempts": retry.integer("max_attempts", 1, most_attempts, 5) if retry else 5},
             "on_error": fields.one_of("on_error", ("stop", "continue"), "stop"),
-            "timeout_s": fields.integer("timeout_s", 1, longest_timeout_s, 30),
+            "timeout_s": fields.integer("timeout_s", 1, self._limits.longest_timeout_s, self._limits.timeout_s),
             "on_unknown": fields.one_of("on_unknown", ("resend", "ask", "fail"), None),
         }
         self._params(params, fields.pointer("params"), earlier)
@@ -230,10 +233,22 @@ class _Checker:
             elif contains_template(value):
                 message = "a trigger's parameters are fixed; templates belong into the actions"
                 self._report.fail(f"{pointer}/{name}", "template_not_allowed", message)
+        if capability.poll is not None:
+            self._poll_interval(params.get("every"), capability.poll.every, pointer)
         try:
             _parse_schedule(capability.executor, params)
         except Invalid as error:
             self._report.under(pointer, error.errors)
+
+    def _poll_interval(self, written: Any, usual: timedelta, pointer: str) -> None:
+        """Not more often than this service allows; what the capability itself allows is its schema's business."""
+        shortest_s = self._limits.poll_every_s
+        try:
+            every = parse_duration(written) if isinstance(written, str) else usual
+        except ValueError:
+            return
+        if shortest_s is not None and every.total_seconds() < shortest_s:
+            self._report.fail(f"{pointer}/every", codes["poll_every_s"], f"must be at least {shortest_s} s")
 
     def _verify(self, value: Any, pointer: str) -> None:
         try:

@@ -18,6 +18,9 @@ from taske_ray.errors import TemplateError
 
 longest_key_bytes = 255
 _default_key_headers = ("webhook-id", "idempotency-key")
+depth_header = "taske-depth"
+"""Written by us on calls to our own address alone: how many runs of ours stand behind the call."""
+_most_depth, _longest_depth = 1_000, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class Delivery:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
+
+    @property
+    def depth(self) -> int:
+        """How many runs of ours stand behind it; 0 where nobody says."""
+        text = self.headers.get(depth_header, "")
+        return min(int(text), _most_depth) if text.isascii() and text.isdecimal() and len(text) < _longest_depth else 0
 
 
 @dataclass(frozen=True, slots=True)

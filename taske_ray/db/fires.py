@@ -21,16 +21,15 @@ from taske_ray.crash_points import reach
 from taske_ray.db import queries
 from taske_ray.db.database import Database
 from taske_ray.db.group_commit import GroupCommit
-
-queue_limit = 100_000
-"""Due runs that one user may have queued, unless a store is told another number (durability, 12)."""
+from taske_ray.limits import Limits, codes, profiles
 
 
 @dataclass(frozen=True, slots=True)
 class Fire:
     """One observed occurrence. `run_id` is made by the caller; `host` is where the run would like to execute.
 
-    `overlap` is the policy of the trigger in `trigger_version`: all but `allow` are recorded one at a time.
+    `overlap` is the policy of the trigger in `trigger_version`: all but `allow` are recorded one at a time. `depth` is
+    how many runs of ours stand behind it, each of which called a hook of ours.
     """
 
     trigger_id: UUID
@@ -46,6 +45,7 @@ class Fire:
     overlap: str = "allow"
     must_be_enabled: bool = True
     replay_of: UUID | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,25 @@ class AssignedRun:
     task_version: int
     trigger_id: UUID | None
     input: Any
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
     """What became of a Fire.
 
-    `gone`: the trigger is deleted, disabled or another version; `full`: the queue is; `overlap`: another run of the
-    task is live (and, where one may wait, one waits), which the skip on record says.
+    `gone`: the trigger is deleted, disabled or another version; `full`: the queue is; `spent`: the runs that its user
+    may have in a day are; `overlap`: another run of the task is live (and, where one may wait, one waits), which the
+    skip on record says.
     """
 
     run_id: UUID
-    status: Literal["created", "duplicate", "gone", "full", "overlap"]
+    status: Literal["created", "duplicate", "gone", "full", "spent", "overlap"]
     assigned: AssignedRun | None = None
+
+
+details = {"full": codes["queued_runs"], "spent": codes["runs_per_day"], "overlap": "overlap"}
+"""What a skip `quota` says, by what became of the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ class PollFired:
     """What a page became: `fired` for the new items.
 
     Nothing was recorded of it when `lost`, because another check moved the cursor first or the trigger was edited, nor
-    when `full`, because the user's queue has no room.
+    when `full`, because the user's queue, or day, has no room.
     """
 
     fired: tuple[Fired, ...] = ()
@@ -128,11 +134,11 @@ class PollFired:
 
 
 class FireStore:
-    """The three ways an event is recorded. `queued_runs`: how many due runs one user may have queued."""
+    """The three ways an event is recorded."""
 
-    def __init__(self, database: Database, *, queued_runs: int | None = None) -> None:
+    def __init__(self, database: Database, *, limits: Limits = profiles["default"]) -> None:
         self._database = database
-        self._queued_runs = queued_runs
+        self._limits = limits
         self._fires = GroupCommit(self._commit_fires)
         self._schedules = GroupCommit(self._commit_schedules)
         self._skips = GroupCommit(self._commit_skips)
@@ -149,17 +155,18 @@ class FireStore:
         """Ledger, events, runs, cursor and the check's row in one transaction (durability, 8.1). Raises Unavailable."""
         try:
             async with self._database.hot_transaction() as connection:
-                return await _record_poll(connection, fire, self._limit)
+                return await _record_poll(connection, fire, self._limits)
         except _Undone as undone:
             if undone.status == "gone":
                 return PollFired(lost=True)  # the trigger was edited or disabled since the page was asked for
-            return await self._refused_poll(fire, undone.count)
+            return await self._refused_poll(fire, undone)
 
-    async def _refused_poll(self, fire: PollFire, count: int) -> PollFired:
-        """The queue has no room for the page: it stays where it is and is fetched again, and that is on record."""
-        check = {**fire.check, "emitted": 0, "error": {"code": "queue_full", "message": "Too many runs are waiting."}}
+    async def _refused_poll(self, fire: PollFire, undone: "_Undone") -> PollFired:
+        """There is no room for the page: it stays where it is and is fetched again, and that is on record."""
+        detail = details[undone.status]
+        check = {**fire.check, "emitted": 0, "error": {"code": detail, "message": "The page waits for room."}}
         async with self._database.hot_transaction() as connection:
-            skips = [Skip(fire.trigger_id, "quota", count, {"detail": "queue_full"})]
+            skips = [Skip(fire.trigger_id, "quota", undone.count, {"detail": detail})]
             await connection.execute(queries.record_skips, _skip_columns(skips))
             result = {"id": fire.trigger_id, "result": orjson.dumps(check).decode()}
             await connection.execute(queries.record_check, result)
@@ -174,24 +181,20 @@ class FireStore:
         for group in (self._fires, self._schedules, self._skips):
             await group.close()
 
-    @property
-    def _limit(self) -> int:
-        return queue_limit if self._queued_runs is None else self._queued_runs
-
     async def _commit_fires(self, fires: Sequence[Fire]) -> list[Fired]:
         single = [fire.trigger_id for fire in fires if fire.overlap != "allow"]
         reach("C2")
         if single:
             rows = await self._fire_singly(fires, single)
         else:
-            rows = await self._database.fetch(queries.fire_runs, _columns(fires, self._limit))
+            rows = await self._database.fetch(queries.fire_runs, _columns(fires, self._limits))
         return await _answers(fires, rows, self._database)
 
     async def _fire_singly(self, fires: Sequence[Fire], trigger_ids: list[UUID]) -> list[dict[str, Any]]:
         """Record events while nobody else records any of these triggers, and what may not run beside another."""
         async with self._database.hot_transaction() as connection:
             await connection.execute(queries.lock_triggers, {"trigger_ids": trigger_ids})
-            cursor = await connection.execute(queries.fire_runs, _columns(fires, self._limit))
+            cursor = await connection.execute(queries.fire_runs, _columns(fires, self._limits))
             rows = await cursor.fetchall()
             status = {row["asked_id"]: row["status"] for row in rows}
             skips = [_overlapped(fire) for fire in fires if status[fire.run_id] == "overlap"]
@@ -205,7 +208,7 @@ class FireStore:
             cursor = await connection.execute(queries.advance_schedules, _schedule_columns(list(first.values())))
             moved = {(row["id"], row["version"], row["expected"]) for row in await cursor.fetchall()}
             winners = [one for key, one in first.items() if key in moved]
-            fired = await _fire_inside(connection, [fire for one in winners for fire in one.fires], self._limit)
+            fired = await _fire_inside(connection, [fire for one in winners for fire in one.fires], self._limits)
             skips = [skip for one in winners for skip in one.skips] + _refused(fired)
             if skips:
                 await connection.execute(queries.record_skips, _skip_columns(skips))
@@ -253,24 +256,24 @@ def _fired(fire: Fire, row: dict[str, Any]) -> Fired:
             fire.task_version,
             fire.trigger_id,
             fire.input,
+            fire.depth,
         )
     return Fired(row["run_id"] or fire.run_id, row["status"], assigned)
 
 
 async def _fire_inside(
-    connection: psycopg.AsyncConnection[dict[str, Any]], fires: Sequence[Fire], limit: int
+    connection: psycopg.AsyncConnection[dict[str, Any]], fires: Sequence[Fire], limits: Limits
 ) -> dict[UUID, tuple[Fire, Fired]]:
     """What became of these events, by the run id they brought, in a transaction that is open."""
     if not fires:
         return {}
-    cursor = await connection.execute(queries.fire_runs, _columns(fires, limit))
+    cursor = await connection.execute(queries.fire_runs, _columns(fires, limits))
     rows = {row["asked_id"]: row for row in await cursor.fetchall()}
     return {fire.run_id: (fire, _fired(fire, rows[fire.run_id])) for fire in fires}
 
 
 def _refused(fired: Mapping[UUID, tuple[Fire, Fired]]) -> list[Skip]:
-    """A skip for each event that met a full queue, or a live run beside which it may not run (durability, 3.4, 3.5)."""
-    details = {"full": "queue_full", "overlap": "overlap"}
+    """A skip for each event that met a limit, or a live run beside which it may not run (durability, 3.4, 3.5)."""
     return [
         Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": details[answer.status]})
         for fire, answer in fired.values()
@@ -279,7 +282,7 @@ def _refused(fired: Mapping[UUID, tuple[Fire, Fired]]) -> list[Skip]:
 
 
 def _overlapped(fire: Fire) -> Skip:
-    return Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": "overlap"})
+    return Skip(fire.trigger_id, "quota", sample={"fire_key": fire.fire_key, "detail": details["overlap"]})
 
 
 class _Undone(Exception):
@@ -289,7 +292,9 @@ class _Undone(Exception):
         self.status, self.count = status, count
 
 
-async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire, limit: int) -> PollFired:
+async def _record_poll(
+    connection: psycopg.AsyncConnection[dict[str, Any]], poll: PollFire, limits: Limits
+) -> PollFired:
     moved = await connection.execute(
         queries.move_cursor,
         {"id": poll.trigger_id, "read": poll.cursor_version, "cursor": orjson.dumps(poll.cursor).decode()},
@@ -298,8 +303,8 @@ async def _record_poll(connection: psycopg.AsyncConnection[dict[str, Any]], poll
         return PollFired(lost=True)
     new = await _new_items(connection, poll)
     fires = [fire for key, version, fire in poll.candidates if (key, version) in new]
-    fired = await _fire_inside(connection, fires, limit)
-    for status in ("gone", "full"):  # neither the ledger nor the cursor may pass what did not become a run
+    fired = await _fire_inside(connection, fires, limits)
+    for status in ("gone", "full", "spent"):  # neither the ledger nor the cursor may pass what did not become a run
         struck = sum(answer.status == status for _, answer in fired.values())
         if struck:
             raise _Undone(status, struck)
@@ -325,7 +330,7 @@ async def _new_items(connection: psycopg.AsyncConnection[dict[str, Any]], poll: 
     return {(row["key"], row["version_key"]) for row in await ledger.fetchall()}
 
 
-def _columns(fires: Sequence[Fire], limit: int) -> dict[str, Any]:
+def _columns(fires: Sequence[Fire], limits: Limits) -> dict[str, Any]:
     return {
         "trigger_ids": [f.trigger_id for f in fires],
         "trigger_versions": [f.trigger_version for f in fires],
@@ -339,7 +344,10 @@ def _columns(fires: Sequence[Fire], limit: int) -> dict[str, Any]:
         "inputs": [orjson.dumps(f.input).decode() for f in fires],
         "hosts": [f.host for f in fires],
         "replays": [f.replay_of for f in fires],
-        "queue_limit": limit,
+        "depths": [f.depth for f in fires],
+        "queue_limit": limits.queued_runs,
+        "daily_limit": limits.runs_per_day,
+        "share": limits.running_runs,
     }
 
 

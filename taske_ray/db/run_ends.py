@@ -22,7 +22,11 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """A run that failed or needs attention, and who is to know. `email` None: nobody to write to."""
+    """A run that failed or needs attention, and who is to know. `email` None: nobody to write to.
+
+    `depth`: how many runs stood behind it; those that hear of it have as many, so that they cannot call each other for
+    ever.
+    """
 
     run_id: UUID
     fence: int
@@ -33,6 +37,7 @@ class RunEnd:
     task_name: str | None
     locale: str | None
     email: str | None
+    depth: int = 0
     listeners: tuple[Listener, ...] = ()
 
 

@@ -412,6 +412,7 @@ class Run(SQLModel, table=True):
     claims: int = 0
     crashes: int = 0
     exclusive: bool = False
+    depth: int = Field(default=0, sa_type=SmallInteger)
     input: Any = _json(default=None, nullable=True)
     error: Any = _json(default=None, nullable=True)
 

@@ -6,7 +6,6 @@ length of a call. Nothing that a service answers raises; retries belong to the e
 
 import logging
 import traceback
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeGuard
@@ -21,12 +20,14 @@ from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
 from taske_ray.core.times import format_time
 from taske_ray.core.url import BadUrl, parse_url
+from taske_ray.core.webhook import depth_header
 from taske_ray.errors import NotFound, Unavailable
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.ledger import CallLedger, Finished
-from taske_ray.integrations.limiter import Limiter
+from taske_ray.integrations.limiter import Limit, Limiter
 from taske_ray.integrations.limits import CallLimits, limits_of, pause_asked_for, pause_learned
+from taske_ray.integrations.pacing import Pacing
 from taske_ray.integrations.ports import (
     Capabilities,
     ConnectionResolver,
@@ -36,14 +37,30 @@ from taske_ray.integrations.ports import (
 )
 from taske_ray.integrations.token_keeper import TokenKeeper
 from taske_ray.integrations.transport import Transport
+from taske_ray.limits import Limits, profiles
 from taske_ray.security.sealed import VaultError
 
-calls_per_user_and_host = 200
 patience_s = 1.0
 connection_test_timeout_s = 30.0
 lease_margin_s = 1.0
+_mib = 1024 * 1024
+_server_error = 500
+_nowhere = ("", "", 0)
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What a process keeps to beside what modules declare (durability, 12).
+
+    `retries_per_s` may go to one host, beside a tenth of the first attempts. Requests to one of `own_urls` say how many
+    runs of ours stand behind them.
+    """
+
+    limits: Limits = profiles["default"]
+    retries_per_s: float = 1.0
+    own_urls: tuple[str, ...] = ()
 
 
 class IntegrationClient:
@@ -63,6 +80,7 @@ class IntegrationClient:
         clock: Clock,
         database_time: Callable[[], float],
         internal: Mapping[str, InternalExecutor] | None = None,
+        conduct: "Conduct | None" = None,
     ) -> None:
         self._capabilities = capabilities
         self._connections = connections
@@ -72,7 +90,12 @@ class IntegrationClient:
         self._internal = dict(internal or {})
         self._ledger = CallLedger(clock.monotonic)
         self._limiter = Limiter()
-        self._busy: Counter[tuple[UUID | None, str]] = Counter()
+        conduct = conduct or Conduct()
+        self._limits = conduct.limits
+        self._own = frozenset(map(_origin_of, conduct.own_urls)) - {_nowhere}
+        self._pacing = Pacing(
+            most=conduct.limits.calls_in_flight, retries_per_s=conduct.retries_per_s, monotonic=clock.monotonic
+        )
         self._tokens = TokenKeeper(
             connections=connections, store=tokens, send=self._ask, clock=clock, database_time=database_time
         )
@@ -141,8 +164,10 @@ class IntegrationClient:
 
     async def _ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
         """One request that belongs to no call of a run."""
-        with _Place(self._busy, owner, _host_of(request)):
-            return await self._transport.send(request, timeout_s=min(request.timeout_s, connection_test_timeout_s))
+        with self._pacing.place(owner, _origin_of(request.url)[1]) as place:
+            response = await self._transport.send(request, timeout_s=min(request.timeout_s, connection_test_timeout_s))
+            place.failed = response.status >= _server_error
+            return response
 
     async def _finish(self, call: Call) -> Finished:
         sending = _Sending(0.0)
@@ -246,32 +271,48 @@ class IntegrationClient:
             return call.lease_ends_at is None or self._database_time() < call.lease_ends_at - lease_margin_s
 
         async def send(request: HttpRequest) -> HttpResponse:
-            sending.host = _host_of(request)
-            await self._wait_for(limits, sending.host)
-            if not may_send():
-                raise NotSent("lease_over", _lease_over().message)
-            if sending.left_s <= 0:
-                raise NotSent("timeout", "The time for the whole call is over.")
-            started = self._clock.monotonic()
-            timeout_s = min(request.timeout_s, sending.left_s)
-            sending.began = True
-            try:
-                with _Place(self._busy, call.user_id, sending.host):
-                    response = await self._transport.send(
-                        request, timeout_s=timeout_s, careful=careful, may_send=may_send
-                    )
-            finally:
-                sending.left_s -= self._clock.monotonic() - started
-            sending.received_bytes += len(response.body)
+            origin = _origin_of(request.url)
+            sending.host = origin[1]
+            if origin in self._own and call.run_id:
+                request = request.with_header(depth_header, str(call.depth + 1))
+            with self._pacing.place(call.user_id, sending.host, first=not sending.began, retry=call.is_retry) as place:
+                await self._wait_for(limits, call.user_id, sending.host)
+                response = await self._sent(self._bounded(request), sending, careful=careful, may_send=may_send)
+                place.failed = response.status >= _server_error
             if (pause_s := pause_learned(capability, response, self._clock.now())) is not None:
                 self._pause([limits.connection_key], pause_s)
             return response
 
         return send
 
-    async def _wait_for(self, limits: CallLimits, host: str) -> None:
+    async def _sent(
+        self, request: HttpRequest, sending: "_Sending", *, careful: bool, may_send: Callable[[], bool]
+    ) -> HttpResponse:
+        if not may_send():
+            raise NotSent("lease_over", _lease_over().message)
+        if sending.left_s <= 0:
+            raise NotSent("timeout", "The time for the whole call is over.")
+        started = self._clock.monotonic()
+        timeout_s = min(request.timeout_s, sending.left_s)
+        sending.began = True
+        try:
+            response = await self._transport.send(request, timeout_s=timeout_s, careful=careful, may_send=may_send)
+        finally:
+            sending.left_s -= self._clock.monotonic() - started
+        sending.received_bytes += len(response.body)
+        return response
+
+    def _bounded(self, request: HttpRequest) -> HttpRequest:
+        """The request, with no larger an answer than this service takes."""
+        most = self._limits.response_mib * _mib
+        return request if request.max_bytes <= most else replace(request, max_bytes=most)
+
+    async def _wait_for(self, limits: CallLimits, user_id: UUID, host: str) -> None:
         now, keys = self._clock.monotonic(), (limits.connection_key, *limits.asked_keys(host))
-        wait_s = self._limiter.reserve(limits.limits, keys, now=now, patience_s=patience_s)
+        wanted = limits.limits
+        if self._limits.calls_per_s is not None:
+            wanted = (*wanted, Limit(("user", user_id, host), self._limits.calls_per_s, 1.0))
+        wait_s = self._limiter.reserve(wanted, keys, now=now, patience_s=patience_s)
         if wait_s > patience_s:
             message = "The service may not be called so often; the step waits."
             raise NotSent("rate_limited", message, ErrorClass.RATE_LIMITED, retry_after_s=wait_s)
@@ -308,30 +349,12 @@ class _Sending:
     received_bytes: int = 0
 
 
-class _Place:
-    """One of the 200 places that a user has at a host (D7: nobody fills the process alone)."""
-
-    def __init__(self, busy: Counter[tuple[UUID | None, str]], user_id: UUID | None, host: str) -> None:
-        self._busy = busy
-        self._key = (user_id, host)
-
-    def __enter__(self) -> None:
-        if self._busy[self._key] >= calls_per_user_and_host:
-            message = "Too many calls to this host are under way; the step waits."
-            raise NotSent("too_many_in_flight", message, ErrorClass.RATE_LIMITED, retry_after_s=2.0)
-        self._busy[self._key] += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._busy[self._key] -= 1
-        if not self._busy[self._key]:
-            del self._busy[self._key]
-
-
-def _host_of(request: HttpRequest) -> str:
+def _origin_of(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port."""
     try:
-        return parse_url(request.url).host
+        return parse_url(url).origin
     except BadUrl:
-        return ""  # the transport refuses it in a moment
+        return _nowhere  # the transport refuses it in a moment
 
 
 def _context(call: Call, opened: OpenedConnection | None) -> CallContext:

@@ -13,8 +13,8 @@ from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire, instants_with_runs
 from taske_ray.db.tasks import StoredTask
-from taske_ray.errors import Invalid, TooManyRequests
-from taske_ray.services.firing import Firing
+from taske_ray.errors import Invalid
+from taske_ray.services.firing import Firing, refusal_of
 from taske_ray.services.schedules import schedule_of
 from taske_ray.services.tasks import Tasks
 
@@ -64,9 +64,9 @@ class Backfills:
         missing = [instant for instant in instants if instant not in known]
         fired = await asyncio.gather(*(self._firing.record(_fire(task, owner, instant)) for instant in missing))
         made = tuple(format_id("run", one.run_id) for one in fired if one.status == "created")
-        if any(one.status == "full" for one in fired):
-            message = f"Too many of your runs are waiting; {len(made)} instants were run, ask again for the others"
-            raise TooManyRequests(message, retry_after_s=5, code="queue_full")
+        refused = next((one for one in fired if one.status in ("full", "spent")), None)
+        if refused is not None:
+            raise refusal_of(refused, note=f"; {len(made)} instants were run, ask again for the others")
         return Backfilled(made, len(instants) - len(made))
 
 

@@ -29,15 +29,16 @@ from taske_ray.core.webhook import (
 )
 from taske_ray.crash_points import reach
 from taske_ray.db.database import Database
-from taske_ray.db.fires import Fire, Fired, FireStore, Skip
+from taske_ray.db.fires import Fire, Fired, FireStore, Skip, details
 from taske_ray.db.history import History, StoredRun
 from taske_ray.db.tasks import find_hook
-from taske_ray.errors import Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
+from taske_ray.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
+from taske_ray.limits import Limits, codes, profiles
 from taske_ray.security.tokens import digest
 from taske_ray.services.catalog_cache import CapabilityCache
-from taske_ray.services.firing import Firing
+from taske_ray.services.firing import Firing, refusal_of
 from taske_ray.services.hooks import open_hook
-from taske_ray.services.limits import Limits, RateLimiter, profiles
+from taske_ray.services.rates import RateLimiter, per_second
 from taske_ray.services.sealing import Sealer
 
 _kept = 10_000
@@ -102,15 +103,17 @@ class Deliveries:
         self._cache = cache
         self._sealer = sealer
         self._clock = clock
-        self._of_hooks = RateLimiter(limits.hook, clock.monotonic)
-        self._of_users = RateLimiter(limits.user, clock.monotonic)
+        self._limits = limits
+        self._of_hooks = RateLimiter(per_second(limits.hook_per_s, limits.hook_burst), clock.monotonic)
+        self._of_users = RateLimiter(per_second(limits.user_per_s, limits.user_burst), clock.monotonic)
         self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
 
     async def accept(self, token: str, delivery: Delivery) -> Received:
         """Record what was delivered; returns after the commit.
 
-        Raises NotFound (no such hook, or disabled), Unauthenticated (signature), Invalid, TooManyRequests, and
-        Unavailable when the database did not commit in time: then nobody knows, and the delivery is to come again.
+        Raises NotFound (no such hook, or disabled), Unauthenticated (signature), Invalid, TooManyRequests, Conflict (a
+        loop of runs), and Unavailable when the database did not commit in time: then nobody knows, and the delivery is
+        to come again.
         """
         try:
             async with asyncio.timeout(_answered_within_s):
@@ -127,7 +130,7 @@ class Deliveries:
         if hook is not None:
             found = receive(delivery, hook.rules, now)
             if isinstance(found, Accepted):
-                received = await self._record(hook, found)
+                received = await self._record(hook, found, delivery.depth)
                 if received is not None:
                     return received
         hook = await self._load(key)
@@ -137,7 +140,7 @@ class Deliveries:
         found = receive(delivery, hook.rules, now)
         match found:
             case Accepted():
-                received = await self._record(hook, found)
+                received = await self._record(hook, found, delivery.depth)
                 if received is None:
                     raise NotFound
                 return received
@@ -153,18 +156,21 @@ class Deliveries:
                     raise Unauthenticated("The signature is missing or wrong", code=code)
                 raise Invalid(message, code=code)
 
-    async def _record(self, hook: Hook, accepted: Accepted) -> "Received | tuple[Hook, Fired] | None":
+    async def _record(self, hook: Hook, accepted: Accepted, depth: int) -> "Received | tuple[Hook, Fired] | None":
         """Fire every event of a delivery; None when the trigger is gone, disabled or another version."""
-        await self._keep_to_rates(hook)
+        await self._keep_to_limits(hook, depth)
         if len(accepted.events) == 1:
-            fired = [await self._firing.record(_fire(hook, accepted.events[0]))]
+            fired = [await self._firing.record(_fire(hook, accepted.events[0], depth))]
         else:
-            fired = await asyncio.gather(*(self._firing.record(_fire(hook, event)) for event in accepted.events))
+            fires = [_fire(hook, event, depth) for event in accepted.events]
+            fired = await asyncio.gather(*map(self._firing.record, fires))
         statuses = {one.status for one in fired}
         if "gone" in statuses:
             return None
-        if "full" in statuses:
-            raise TooManyRequests("Too many runs of this hook's owner are waiting", retry_after_s=5, code="queue_full")
+        refused = [one for one in fired if one.status in ("full", "spent")]
+        if refused:
+            await self._skip(hook, "quota", {"detail": details[refused[0].status]}, len(refused))
+            raise refusal_of(refused[0])
         known = [one for one in fired if one.status == "duplicate"]
         if known:
             await self._skip(hook, "duplicate", {"run_id": format_id("run", known[0].run_id)}, len(known))
@@ -173,8 +179,12 @@ class Deliveries:
             return hook, begun[0]
         return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(begun))
 
-    async def _keep_to_rates(self, hook: Hook) -> None:
-        """Raise TooManyRequests, with a skip, when a hook or its user is over the rate of this service."""
+    async def _keep_to_limits(self, hook: Hook, depth: int) -> None:
+        """Raise TooManyRequests when a hook or its user is over its rate, Conflict for runs that call each other."""
+        if depth > self._limits.hook_depth:
+            await self._skip(hook, "loop", {"depth": depth})
+            message = f"{depth} runs in a row have called a hook of this service, each the next one's"
+            raise Conflict(message, code=codes["hook_depth"])
         wait_s = self._of_hooks.wait_s(hook.trigger_id) or self._of_users.wait_s(hook.user_id)
         if wait_s:
             await self._skip(hook, "quota", {"detail": "rate"})
@@ -248,7 +258,7 @@ class Deliveries:
         return None
 
 
-def _fire(hook: Hook, event: Event) -> Fire:
+def _fire(hook: Hook, event: Event, depth: int) -> Fire:
     run_id = new_id()
     return Fire(
         trigger_id=hook.trigger_id,
@@ -260,6 +270,7 @@ def _fire(hook: Hook, event: Event) -> Fire:
         input=event.output,
         trigger_version=hook.version,
         overlap=hook.overlap,
+        depth=depth,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from taske_ray.clock import new_id
 from taske_ray.core.ids import format_id
-from taske_ray.db.fires import Fire, FireStore, Skip
+from taske_ray.db.fires import Fire, FireStore, Skip, details
 from taske_ray.db.run_ends import Letter, Listener, RunEnd, RunEnds
 
 most_at_once = 100
@@ -114,10 +114,11 @@ class Failures:
                 input=output_of(end),
                 trigger_version=listener.version,
                 overlap=listener.overlap,
+                depth=end.depth,
             )
         )
-        if answer.status == "full":
-            sample = {"fire_key": key, "detail": "queue_full"}
+        if answer.status in ("full", "spent"):
+            sample = {"fire_key": key, "detail": details[answer.status]}
             await self._fires.skip(Skip(listener.trigger_id, "quota", sample=sample))
         return answer.status == "created"
 

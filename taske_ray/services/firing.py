@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from taske_ray.core.ids import format_id
 from taske_ray.crash_points import reach
-from taske_ray.db.fires import Fire, Fired, FireStore
+from taske_ray.db.fires import Fire, Fired, FireStore, details
 from taske_ray.errors import NotFound, TooManyRequests
 from taske_ray.services.ports import RunHosts
+
+_retry_spent_s = 3600  # until the day is over it may be longer; a sender that asks once an hour finds out
 
 
 class Firing:
@@ -35,6 +37,15 @@ class Firing:
         fired = await self.record(fire, claimed=claimed)
         if fired.status == "gone":
             raise NotFound
-        if fired.status == "full":
-            raise TooManyRequests("Too many of your runs are waiting", retry_after_s=5, code="queue_full")
+        if fired.status in ("full", "spent"):
+            raise refusal_of(fired)
         return format_id("run", fired.run_id)
+
+
+def refusal_of(fired: Fired, *, note: str = "") -> TooManyRequests:
+    """What its sender is told of an event that met a limit of its user (durability, 12)."""
+    if fired.status == "full":
+        message, retry_after_s = f"Too many of your runs are waiting{note}", 5
+    else:
+        message, retry_after_s = f"You have had all the runs of this day (UTC){note}", _retry_spent_s
+    return TooManyRequests(message, retry_after_s=retry_after_s, code=details[fired.status])

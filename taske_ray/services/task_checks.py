@@ -13,6 +13,7 @@ from taske_ray.core.times import format_time
 from taske_ray.db.connections import known_connections
 from taske_ray.db.database import Database
 from taske_ray.errors import FieldError, Invalid, NotFound
+from taske_ray.limits import Limits
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.schedules import schedule_of
 
@@ -41,15 +42,16 @@ class Checked:
 class TaskChecks:
     """Reads what a check needs, then checks."""
 
-    def __init__(self, database: Database, cache: CapabilityCache) -> None:
+    def __init__(self, database: Database, cache: CapabilityCache, limits: Limits) -> None:
         self._database = database
         self._cache = cache
+        self._limits = limits
 
     async def check(self, document: Mapping[str, Any], *, owner: UUID, now: datetime) -> Checked:
         """The task, checked. Raises Invalid with every error there is."""
         found, versions = await self._capabilities(document)
         connections = await self._connections(document, owner)
-        task = check_task(document, found.get, connections)
+        task = check_task(document, found.get, connections, self._limits)
         trigger = task.spec["trigger"]
         try:
             trigger["params"] = task.trigger.params.fill(trigger["params"], now=format_time(now))

@@ -12,6 +12,7 @@ from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire
 from taske_ray.db.tasks import HookRow, StoredTask, TaskRows, TaskText, TriggerRow
 from taske_ray.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from taske_ray.limits import Limits, codes, profiles
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.firing import Firing
 from taske_ray.services.hooks import Hooks
@@ -34,15 +35,15 @@ class Tasks:
         hooks: Hooks,
         firing: Firing,
         watchers: Watchers,
-        most: int = 100_000,
+        limits: Limits = profiles["default"],
     ) -> None:
         self._rows = TaskRows(database)
         self._cache = cache
-        self._checks = TaskChecks(database, cache)
+        self._checks = TaskChecks(database, cache, limits)
         self._hooks = hooks
         self._firing = firing
         self._watchers = watchers
-        self._most = most
+        self._most = limits.tasks
 
     async def create(self, document: dict[str, Any], *, owner: UUID) -> dict[str, Any]:
         """Save a new task. Raises Invalid with every error there is."""
@@ -53,7 +54,7 @@ class Tasks:
         if not await self._rows.create(
             owner=owner, task_id=task_id, trigger_id=trigger_id, task=text, limit=self._most
         ):
-            raise Invalid(f"You have {self._most} tasks, which is the limit", code="too_many_tasks")
+            raise Invalid(f"You have {self._most} tasks, which is the limit", code=codes["tasks"])
         self._watchers.changed()
         return await self.get(format_id("task", task_id), owner=owner)
 

@@ -114,10 +114,10 @@ async def open_engine(settings, stack: AsyncExitStack):
     database = await open_database(settings, stack, rows=1, hot=1, role=None)
     api = await open_database(settings, stack, rows=4, hot=4, role="taske_api")
     hosts = await open_database(settings, stack, rows=1, hot=2, role="taske_engine")
-    ports = await connect_ports(hosts)
+    ports = await connect_ports(hosts, settings.limits)
     stack.push_async_callback(ports.run_hosts.close)
     keyring = open_keyring(settings, ["hooks", "credentials"])
-    store = open_store(hosts, stack)
+    store = open_store(settings, hosts, stack)
     services = task_services(settings, api, keyring, ports, store)
     engine = Engine(services, database, ports.run_hosts, new_id())
     await engine.rows(

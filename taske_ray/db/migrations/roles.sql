@@ -32,7 +32,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tasks, triggers, connections, idempotenc
     oauth_clients, connection_authorizations TO taske_api;
 GRANT SELECT, INSERT ON task_versions, data_keys, audit TO taske_api;
 GRANT SELECT, UPDATE ON runs, steps TO taske_api;
-GRANT SELECT ON attempts, checks, skips TO taske_api;
+GRANT SELECT ON attempts, checks, skips, run_counts TO taske_api;
 GRANT INSERT ON run_ends TO taske_api;
 GRANT SELECT, DELETE ON poll_ledger TO taske_api;
 GRANT SELECT, INSERT, UPDATE ON modules, capabilities TO taske_api;    -- to write them takes an admin: policies.sql
@@ -52,6 +52,6 @@ GRANT UPDATE (failure_mailed_at) ON tasks TO taske_engine;
 GRANT SELECT, UPDATE ON triggers, connections, connection_authorizations, chores TO taske_engine;
 GRANT INSERT ON connections TO taske_engine;                   -- those that come of a consent
 GRANT SELECT, INSERT, UPDATE, DELETE ON runs, steps, attempts, events, skips, checks, poll_ledger, hosts, mails,
-    run_ends TO taske_engine;
+    run_ends, run_counts TO taske_engine;
 GRANT INSERT ON audit TO taske_engine;
 GRANT USAGE ON SEQUENCE trigger_changes TO taske_engine;

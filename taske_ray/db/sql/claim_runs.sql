@@ -1,10 +1,20 @@
 -- Take queued and due runs, fair by user and not by age (durability, 4.3): each user's first, then each user's second, …
 -- A user alone may have every slot there is; while others have due runs queued, half of them, at least 10 (12).
--- Users and their priorities come from a loose index scan; the clock is read in a sub-select, because an index cannot be
--- searched by a function that changes while it is: a million runs that sleep are passed over without being read.
+-- Who has due runs is told by the 500 that have been due longest; where that many are due, by a loose index scan over
+-- the users. The clock is read in a sub-select, because an index cannot be searched by a function that changes while it is:
+-- a million runs that sleep are passed over without being read.
 -- FOR UPDATE is not allowed beside window functions, hence pick, lock, check again.
-WITH RECURSIVE queued(user_id, priority) AS (
-    (SELECT user_id, priority FROM runs WHERE status IN ('queued', 'waiting') ORDER BY user_id, priority LIMIT 1)
+WITH RECURSIVE oldest AS MATERIALIZED (
+    SELECT user_id, priority FROM runs
+    WHERE status IN ('queued', 'waiting') AND available_at <= (SELECT clock_timestamp()) AND crashes < 2
+    ORDER BY available_at LIMIT 500
+),
+flood AS (
+    SELECT count(*) = 500 AS is_on FROM oldest
+),
+queued(user_id, priority) AS (
+    (SELECT user_id, priority FROM runs
+     WHERE (SELECT is_on FROM flood) AND status IN ('queued', 'waiting') ORDER BY user_id, priority LIMIT 1)
     UNION ALL
     SELECT n.user_id, n.priority
     FROM queued q CROSS JOIN LATERAL (
@@ -13,8 +23,10 @@ WITH RECURSIVE queued(user_id, priority) AS (
         ORDER BY user_id, priority LIMIT 1
     ) n
 ),
-due AS MATERIALIZED (   -- the first of each, in order: for EXISTS the planner would read the table
-    SELECT q.user_id, q.priority
+due AS MATERIALIZED (
+    SELECT DISTINCT user_id, priority FROM oldest WHERE NOT (SELECT is_on FROM flood)
+    UNION ALL
+    SELECT q.user_id, q.priority    -- the first of each, in order: for EXISTS the planner would read the table
     FROM queued q CROSS JOIN LATERAL (
         SELECT FROM runs
         WHERE status IN ('queued', 'waiting') AND user_id = q.user_id AND priority = q.priority
@@ -58,4 +70,4 @@ locked AS (
 UPDATE runs r SET status = 'running', owner = %(owner)s, assigned_at = clock_timestamp(), fence = r.fence + 1,
                   claims = r.claims + 1
 FROM locked l WHERE r.id = l.id
-RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input
+RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input, r.depth

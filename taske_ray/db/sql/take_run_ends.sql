@@ -11,7 +11,7 @@ taken AS (      -- what is not settled in a minute comes back: its host died
     RETURNING e.run_id, e.fence, e.status
 ),
 ended AS (
-    SELECT t.run_id, t.fence, t.status, r.user_id, r.task_id, r.trigger_id, r.input, r.error
+    SELECT t.run_id, t.fence, t.status, r.user_id, r.task_id, r.trigger_id, r.input, r.error, r.depth
     FROM taken t JOIN runs r ON r.id = t.run_id
 ),
 chain(run_id, user_id, trigger_id, input, depth) AS (
@@ -26,7 +26,7 @@ chain(run_id, user_id, trigger_id, input, depth) AS (
 past AS (
     SELECT run_id, array_agg(trigger_id) AS triggers, max(depth) AS depth FROM chain GROUP BY run_id
 )
-SELECT e.run_id, e.fence, e.status, e.user_id, e.task_id, e.error, k.name AS task_name, u.locale,
+SELECT e.run_id, e.fence, e.status, e.user_id, e.task_id, e.error, e.depth, k.name AS task_name, u.locale,
        CASE WHEN u.status = 'active' THEN u.email END AS email,
        coalesce((
            SELECT jsonb_agg(jsonb_build_object(

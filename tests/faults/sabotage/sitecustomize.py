@@ -29,7 +29,7 @@ def _no_intent(module):
     """Calls are made without an attempt on record."""
 
     async def intent(self, call):
-        self._client = await self._integrations.choose(None, self._call_id(call))
+        self._client = await self._integrations.choose(self._run.user_id, None, self._call_id(call))
         return ()
 
     module.WorkflowRun._intent = intent

@@ -13,6 +13,7 @@ from taske_ray.bootstrap import deliveries as delivery_service
 from taske_ray.clock import SystemClock
 from taske_ray.db.database import Database
 from taske_ray.db.fires import FireStore
+from taske_ray.limits import Limits, profiles
 from taske_ray.services import deliveries as deliveries_module
 
 pytestmark = pytest.mark.integration
@@ -25,9 +26,9 @@ async def place_of(mina):
     return "/" + task["trigger"]["hook_url"].rpartition("/")[2]
 
 
-def client_of(settings, database, keyring, store, hosts):
+def client_of(settings, database, keyring, store, hosts, **more):
     service = delivery_service(settings, database, keyring, hosts, store)
-    app = create_app(service, clock=SystemClock(), url="http://taske.test")
+    app = create_app(service, clock=SystemClock(), url="http://taske.test", **more)
     transport = httpx.ASGITransport(app=app, root_path="/hooks")
     return httpx.AsyncClient(transport=transport, base_url="http://taske.test/hooks")
 
@@ -69,7 +70,7 @@ async def test_a_database_that_hangs(mina, hooks, database_url, monkeypatch):
 async def test_a_full_queue_is_429(mina, settings, database, keyring, hosts):
     """What cannot be kept is not accepted: 429 with Retry-After, and no run more than the limit."""
     place = await place_of(mina)
-    store = FireStore(database, queued_runs=3)
+    store = FireStore(database, limits=Limits(queued_runs=3))
     async with client_of(settings, database, keyring, store, hosts) as client:
         answers = [await client.post(place, json={"n": n}) for n in range(5)]
     await store.close()
@@ -79,10 +80,51 @@ async def test_a_full_queue_is_429(mina, settings, database, keyring, hosts):
     assert len((await mina.get("/runs")).json()["items"]) == 3
 
 
+async def test_a_body_is_as_long_as_the_service_allows(mina, settings, database, keyring, store, hosts):
+    """The operator's bound is the one that counts, whatever Content-Length says."""
+    place = await place_of(mina)
+    async with client_of(settings, database, keyring, store, hosts, body_bytes=2048) as client:
+        answers = [await client.post(place, content=b"x" * size) for size in (2048, 2049)]
+    assert [answer.status_code for answer in answers] == [202, 413]
+    assert answers[1].json()["code"] == "too_large"
+
+
+async def test_a_spent_day_is_429(mina, settings, database, keyring, hosts):
+    """Beyond the runs of a day deliveries are refused, with a code and a skip; a copy of an accepted one is not."""
+    place, limits = await place_of(mina), Limits(runs_per_day=2)
+    store = FireStore(database, limits=limits)
+    async with client_of(settings, database, keyring, store, hosts) as client:
+        answers = [await client.post(place, json={}, headers={"webhook-id": f"day-{n}"}) for n in (1, 2, 3, 1)]
+    await store.close()
+    assert [answer.status_code for answer in answers] == [202, 202, 429, 202]
+    assert answers[2].json()["code"] == "runs_per_day"
+    assert int(answers[2].headers["retry-after"]) > 0
+    assert answers[3].json() == answers[0].json()
+    skips = await database.fetch("SELECT sample FROM skips WHERE reason = 'quota' ORDER BY last_at DESC LIMIT 1")
+    assert skips[0]["sample"] == {"detail": "runs_per_day"}
+
+
+@pytest.mark.parametrize(
+    ("depth", "status"),
+    [("", 202), ("3", 202), ("4", 409), ("999999999", 409), ("-4", 202), ("9" * 11, 202), ("x", 202)],
+)
+async def test_runs_that_call_each_other_end(mina, hooks, database, depth, status):
+    """A delivery behind which three runs of ours stand is the last; the next one is a skip `loop`."""
+    answer = await hooks.post(await place_of(mina), json={}, headers={"taske-depth": depth})
+    assert answer.status_code == status
+    if status == 409:
+        assert answer.json()["code"] == "loop"
+        skips = await database.fetch("SELECT count FROM skips WHERE reason = 'loop'")
+        assert skips
+    else:
+        run = await database.fetch("SELECT depth FROM runs ORDER BY created_at DESC LIMIT 1")
+        assert run[0]["depth"] == (3 if depth == "3" else 0)
+
+
 async def test_a_flood_in_public_is_429_and_leaves_others_alone(mina, settings, database, keyring, store, hosts):
     """Over its rate a hook answers 429 with a skip; accepted deliveries are runs, and another hook is unaffected."""
     one, other = await place_of(mina), await place_of(mina)
-    public = dataclasses.replace(settings, limits="public")
+    public = dataclasses.replace(settings, limits=profiles["public"])
     async with client_of(public, database, keyring, store, hosts) as client:
         answers = await asyncio.gather(*(client.post(one, json={"n": n}) for n in range(150)))
         assert (await client.post(other, json={})).status_code == 202

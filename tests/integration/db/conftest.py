@@ -16,7 +16,7 @@ from taske_ray.db.runs import RunStore
 from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow
 from taske_ray.db.triggers import TriggerStore
 
-EVERYTHING = "users, run_ends, runs, steps, attempts, events, skips, hosts, mails, checks, poll_ledger"
+EVERYTHING = "users, run_ends, runs, steps, attempts, events, skips, hosts, mails, checks, poll_ledger, run_counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,10 @@ class World:
         for first in fires:
             await self.fires.fire(first)
         return [one.run_id for one in fires]
+
+    def limit(self, **figures: int | None) -> None:
+        """From now on events are recorded within these limits."""
+        self.fires._limits = replace(self.fires._limits, **figures)
 
     async def close(self) -> None:
         """Commit what is under way."""

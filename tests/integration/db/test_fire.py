@@ -159,14 +159,14 @@ async def test_an_edit_changes_no_run_in_flight(world):
     assert text.spec["actions"][0]["capability"] == "http.request"
 
 
-async def test_a_full_queue_answers_full_and_records_nothing(world, monkeypatch):
+async def test_a_full_queue_answers_full_and_records_nothing(world):
     """At the limit of queued runs an event is neither run nor event, so that it may come again; others go on."""
     trigger, other = await world.trigger(), await world.trigger()
     await world.queued(trigger, 3)
-    monkeypatch.setattr(fires, "queue_limit", 3)
+    world.limit(queued_runs=3)
     assert (await world.fires.fire(world.event(trigger, "a"))).status == "full"
     assert (await world.fires.fire(world.event(other, "a"))).status == "created"
-    monkeypatch.setattr(fires, "queue_limit", 4)
+    world.limit(queued_runs=4)
     assert (await world.fires.fire(world.event(trigger, "a"))).status == "created"
 
 
@@ -253,12 +253,12 @@ async def test_a_schedule_that_changed_does_not_move(world, how):
     assert await due_at(world, trigger) == at
 
 
-async def test_an_instant_that_meets_a_full_queue_leaves_a_skip(world, monkeypatch):
+async def test_an_instant_that_meets_a_full_queue_leaves_a_skip(world):
     """A schedule moves on over a full queue, and the instant that did not run is a skip `quota`."""
     trigger = await world.trigger("cron", due_in=LATE)
     at = await due_at(world, trigger)
     await world.queued(trigger, 2)
-    monkeypatch.setattr(fires, "queue_limit", 2)
+    world.limit(queued_runs=2)
     (fired,) = await world.fires.fire_schedule(due_fire(world, trigger, at))
     assert fired.status == "full"
     assert await world.skips(trigger) == {"quota": 1}

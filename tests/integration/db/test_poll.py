@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from taske_ray.clock import new_id
-from taske_ray.db import fires
 from taske_ray.db.fires import PollFire, Skip
 
 pytestmark = pytest.mark.integration
@@ -92,18 +91,18 @@ async def test_the_loser_of_a_race_discards_its_page(world):
     assert len(await checks(world, trigger)) == 1
 
 
-async def test_a_page_that_meets_a_full_queue_is_not_consumed(world, monkeypatch):
+async def test_a_page_that_meets_a_full_queue_is_not_consumed(world):
     """No ledger row, no cursor, no run: the items come again; a skip `quota` and a check say why."""
     trigger = await world.trigger("poll")
     await world.queued(trigger, 2)
-    monkeypatch.setattr(fires, "queue_limit", 2)
+    world.limit(queued_runs=2)
     fired = await world.fires.fire_poll(page(world, trigger, "a", "b"))
     assert (fired.full, fired.lost, fired.fired) == (True, False, ())
     assert await state(world, trigger) == (None, 0)
     assert await world.triggers.known_items(trigger.id, [("a", ""), ("b", "")]) == set()
     assert await world.skips(trigger) == {"quota": 2}
     assert (await checks(world, trigger))[0]["error"]["code"] == "queue_full"
-    monkeypatch.setattr(fires, "queue_limit", 10)
+    world.limit(queued_runs=10)
     assert len((await world.fires.fire_poll(page(world, trigger, "a", "b"))).fired) == 2
 
 

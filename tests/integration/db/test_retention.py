@@ -11,6 +11,7 @@ from actors.housekeeping import Housekeeping
 from taske_ray.clock import SystemClock
 from taske_ray.db import retention
 from taske_ray.db.retention import Retention
+from taske_ray.limits import Limits
 
 pytestmark = pytest.mark.integration
 DAY = timedelta(days=1)
@@ -144,9 +145,10 @@ async def test_nothing_else_can_be_dropped(world, parent, week, days):
         await world.rows("SELECT drop_partition(%(p)s, %(w)s, make_interval(days => %(d)s))", p=parent, w=week, d=days)
 
 
-async def test_a_user_keeps_the_newest_runs(world, keep, monkeypatch):
+@pytest.mark.usefixtures("keep")
+async def test_a_user_keeps_the_newest_runs(world):
     """Beyond the limit the oldest finished runs go; unfinished ones and other users' runs stay."""
-    monkeypatch.setattr(retention, "history_runs", 3)
+    keep = Retention(world.engine, Limits(history_runs=3))
     mine, other = await world.trigger(), await world.trigger()
     parked = await old_run(world, mine, timedelta(hours=9), "needs_attention")
     old = [await old_run(world, mine, timedelta(hours=8 - n)) for n in range(5)]
@@ -234,11 +236,11 @@ async def test_one_host_keeps_house_once_an_hour(world, housekeeping):
 
 
 @pytest.mark.usefixtures("keep")
-async def test_batches_follow_until_nothing_is_left(world, housekeeping, monkeypatch):
+async def test_batches_follow_until_nothing_is_left(world, monkeypatch):
     """One round does all there is, batch by batch."""
     monkeypatch.setattr(retention, "batch", 2)
     monkeypatch.setattr("actors.housekeeping.batch", 2)
-    monkeypatch.setattr(retention, "history_runs", 1)
+    housekeeping = Housekeeping(world.engine, clock=SystemClock(), limits=Limits(history_runs=1))
     trigger = await world.trigger()
     for n in range(6):
         await old_run(world, trigger, timedelta(hours=n + 1))

@@ -152,7 +152,8 @@ def test_every_table_is_decided_about(engine):
         )
     }
     written = {"triggers", "connections", "chores", "runs", "steps", "attempts", "events", "skips", "checks"}
-    assert found == {*READ_ONLY, *written, "poll_ledger", "hosts", "mails", "run_ends", "connection_authorizations"}
+    also = {"poll_ledger", "hosts", "mails", "run_ends", "run_counts", "connection_authorizations"}
+    assert found == {*READ_ONLY, *written, *also}
 
 
 def test_rights_are_given_again_at_each_start(database_url, engine):

@@ -40,6 +40,7 @@ SEEN = {
     "poll_ledger": {API: OWN, ENGINE: EVERYTHING},
     "recovery_codes": {AUTH: OWN_OR_UNKNOWN},
     "refresh_tokens": {AUTH: OWN_OR_UNKNOWN},
+    "run_counts": {API: OWN, ENGINE: EVERYTHING},
     "run_ends": {ENGINE: EVERYTHING},
     "runs": {API: OWN, ENGINE: EVERYTHING},
     "sessions": {AUTH: OWN_OR_UNKNOWN},
@@ -120,6 +121,7 @@ def _add_person(add):
     add("steps", run_id=run, step=1, key="k", capability="c", status="failed")
     add("attempts", run_id=run, step=1, number=1, fence=1, status="failed")
     add("run_ends", run_id=run, fence=1, status="failed")
+    add("run_counts", day=soon.date(), runs=1, **mine)
     add("mails", id=new_id(), recipients=[], subject="", purpose="verify", **mine)
     add("audit", id=new_id(), action="x", result="ok", **mine)
     return user

@@ -183,12 +183,12 @@ async def test_poison_is_told_too(world, failures):
     assert await world.value("SELECT count(*)::int FROM mails") == 1
 
 
-async def test_a_full_queue_is_on_record(world, failures, monkeypatch):
+async def test_a_full_queue_is_on_record(world, failures):
     """What a listener's user has no room for is skipped with a reason, and the end is settled."""
     trigger = await world.trigger()
     listens = await listener(world, trigger.user_id)
     await ended(world, trigger)
-    monkeypatch.setattr("taske_ray.db.fires.queue_limit", 0)
+    world.limit(queued_runs=0)
     assert await failures.tell() == 0
     assert await world.skips(listens) == {"quota": 1}
 

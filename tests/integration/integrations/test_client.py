@@ -13,12 +13,14 @@ from taske_ray.clock import SystemClock
 from taske_ray.core.call import Call
 from taske_ray.core.capability import ConnectionValues, parse_module
 from taske_ray.core.outcome import ErrorClass, Failed, Fetched, Succeeded, Unknown
+from taske_ray.core.retry import is_counted
 from taske_ray.errors import NotFound, Unavailable
-from taske_ray.integrations import client as module
-from taske_ray.integrations.client import IntegrationClient
+from taske_ray.integrations.client import Conduct, IntegrationClient
 from taske_ray.integrations.egress import EgressGuard
+from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.ports import OpenedConnection
 from taske_ray.integrations.transport import Transport
+from taske_ray.limits import Limits, profiles
 from taske_ray.security.sealed import VaultError
 from tests.integration.integrations.conftest import reply, serving
 from tests.unit.integrations.memory_tokens import MemoryTokens
@@ -144,7 +146,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(answer, **more) -> AsyncIterator[World]:
+async def world(answer, *, limits=profiles["default"], clock=None, own_urls=None, **more) -> AsyncIterator[World]:
     """A client whose only service answers with `answer`."""
     async with serving(answer) as server:
         capabilities = FakeCapabilities(parse_module(document(server.port, **more)))
@@ -154,7 +156,8 @@ async def world(answer, **more) -> AsyncIterator[World]:
             connections=connections,
             tokens=MemoryTokens(),
             transport=Transport(guard=EgressGuard(["127.0.0.0/8"])),
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
+            conduct=Conduct(limits=limits, own_urls=own_urls(server) if own_urls else ()),
             database_time=lambda: database[0],
             internal={"echo": _echo},
         )
@@ -389,7 +392,7 @@ async def test_the_lease_is_checked_at_the_socket():
     async with serving(says({})) as server:
         transport = Transport(guard=EgressGuard(["127.0.0.0/8"]))
         next(answers)
-        with pytest.raises(module.NotSent) as raised:
+        with pytest.raises(NotSent) as raised:
             await transport.send(server.request("POST"), timeout_s=5, may_send=lambda: next(answers))
         await transport.close()
         assert (raised.value.code, server.received) == ("lease_over", [])
@@ -437,9 +440,8 @@ async def test_a_short_wait_is_waited():
     assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
 
 
-async def test_nobody_fills_a_host_alone(monkeypatch):
+async def test_nobody_fills_a_host_alone():
     """Beyond the cap of one user at one host a call is put off; another user's goes."""
-    monkeypatch.setattr(module, "calls_per_user_and_host", 1)
     gate, arrived = asyncio.Event(), asyncio.Event()
 
     async def answer(_, writer):
@@ -447,7 +449,7 @@ async def test_nobody_fills_a_host_alone(monkeypatch):
         await gate.wait()
         writer.write(reply(b'{"id": 1}', "Content-Type: application/json"))
 
-    async with world(answer) as w:
+    async with world(answer, limits=Limits(calls_in_flight=1)) as w:
         slow = asyncio.create_task(w.perform(id="slow"))
         await arrived.wait()
         refused = await w.perform(id="more")
@@ -456,6 +458,112 @@ async def test_nobody_fills_a_host_alone(monkeypatch):
         gate.set()
         assert isinstance(await slow, Succeeded)
         assert isinstance(await bobs, Succeeded)
+
+
+async def test_a_user_may_call_a_host_so_often_a_second():
+    """Ten a second go, what is beyond that waits; another user has calls of their own."""
+    async with world(says({"id": 1}), limits=Limits(calls_per_s=10)) as w:
+        outcomes = await asyncio.gather(*(w.perform(id=f"c{n}") for n in range(25)))
+        bobs = await w.perform(id="bobs", user_id=BOB, connection_id=None)
+    late = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    assert len(w.server.received) == 21
+    assert {(one.code, one.sent, is_counted(one)) for one in late} == {("rate_limited", False, False)}
+    assert isinstance(bobs, Succeeded)
+
+
+async def test_an_answer_is_no_larger_than_this_service_takes():
+    """What the operator allows bounds what a capability may ask for."""
+    async with world(says({"text": "x" * 2_000_000}), limits=Limits(response_mib=1)) as w:
+        outcome = await w.perform()
+    assert outcome.code == "response_too_large"
+
+
+@dataclass
+class Clock(SystemClock):
+    """A clock whose seconds a test moves on; waiting is as it is."""
+
+    ahead_s: float = 0.0
+
+    def monotonic(self):
+        """Seconds, and those that the test added."""
+        return super().monotonic() + self.ahead_s
+
+
+@pytest.mark.parametrize(
+    ("answer", "opens"),
+    [
+        (says({}, "500 Oops"), True),
+        (says({}, "503 Away", "Retry-After: 1"), True),
+        (closes, True),
+        (says({}, "429 Slow"), False),
+        (says({}, "404 No"), False),
+        (says({"id": 1}), False),
+    ],
+    ids=["500", "503", "closed", "429", "404", "200"],
+)
+async def test_a_host_in_trouble_is_left_alone(answer, opens):
+    """After twenty failures nothing is sent for thirty seconds, then one probe; a 4xx is an answer."""
+    clock = Clock()
+    async with world(answer, clock=clock) as w:
+        for n in range(20):
+            await w.perform(id=f"c{n}")
+        seen = len(w.server.received)
+        behind = await w.perform(id="behind")
+        assert (len(w.server.received) == seen) is opens
+        if not opens:
+            return
+        assert (behind.code, behind.sent, is_counted(behind)) == ("breaker_open", False, False)
+        assert 25 < behind.retry_after_s <= 35
+        other = await w.perform(id="bobs", user_id=BOB, connection_id=None)
+        assert other.code != "breaker_open"
+        seen = len(w.server.received)
+        clock.ahead_s = 31.0
+        outcomes = await asyncio.gather(*(w.perform(id=f"later{n}") for n in range(5)))
+        assert len(w.server.received) == seen + 1
+        assert sum(one.code == "breaker_open" for one in outcomes) == 4
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_calls_to_ourselves_say_how_deep_they_are(own):
+    """A run's call to our own address carries its depth and one; no other service is told, and a poll says nothing."""
+
+    def here(server):
+        return (f"http://127.0.0.1:{server.port if own else 1}", "http://nowhere:x")
+
+    async with world(says({"id": 1, "items": []}), own_urls=here) as w:
+        await w.perform(run_id="run_1", depth=2)
+        await w.perform("chat.new", id="c2")
+    assert (b"taske-depth: 3\r\n" in w.server.received[0].lower()) is own
+    assert b"taske-depth" not in w.server.received[1].lower()
+
+
+async def test_nobody_there_is_trouble_too():
+    """Connections that are refused open a breaker like answers with 500."""
+    async with world(says({})) as w:
+        pass
+    async with world(says({})) as other:
+        other.client._capabilities = w.capabilities
+        outcomes = [await other.perform(id=f"c{n}") for n in range(21)]
+    assert [one.code for one in outcomes[:20]] == ["connect_failed"] * 20
+    assert outcomes[20].code == "breaker_open"
+
+
+async def test_three_users_in_trouble_close_a_host_to_all():
+    """Three users whose calls fail keep a fourth from trying, too."""
+    async with world(says({}, "500 Oops")) as w:
+        for n in range(21):
+            await w.perform(id=f"c{n}", user_id=UUID(int=100 + n % 3), connection_id=None)
+        outcome = await w.perform(id="fourth", user_id=UUID(int=200), connection_id=None)
+    assert outcome.code == "breaker_open"
+
+
+async def test_repeated_calls_have_a_budget():
+    """Beyond one a second and a tenth of the first ones a retry waits; a first attempt goes."""
+    async with world(says({}, "404 No")) as w:  # no breaker opens for it
+        outcomes = [await w.perform(id=f"c{n}", is_retry=True) for n in range(12)]
+        first = await w.perform(id="first")
+    assert [one.code for one in outcomes].count("retry_budget") <= 2
+    assert first.code != "retry_budget"
 
 
 async def test_a_call_is_made_once_and_its_outcome_kept():

@@ -54,7 +54,7 @@ class Clients:
     made: list[tuple[str, UUID | None]] = field(default_factory=list)
     acknowledged: list[tuple[str, UUID]] = field(default_factory=list)
 
-    async def choose(self, _connection_id: UUID | None, _call_id: str) -> UUID:
+    async def choose(self, _user_id: UUID, _connection_id: UUID | None, _call_id: str) -> UUID:
         """There is only one."""
         return CLIENT
 

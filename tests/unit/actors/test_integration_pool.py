@@ -114,6 +114,15 @@ async def test_one_connection_is_one_client(pool, clients):
     await asyncio.gather(*waiting)
 
 
+async def test_one_user_is_one_client_where_calls_are_limited(clients):
+    """What a user may do to a host is counted in one place, with a connection and without."""
+    clients.ids, user = [new_id() for _ in range(5)], new_id()
+    pool = IntegrationPool(clients, reply_to="run-1", by_user=True)
+    calls = [Call(f"c{n}", user, "x", 1, {}, "", connection_id=new_id() if n % 2 else None) for n in range(10)]
+    assert len({await pool.choose(one.user_id, one.connection_id, one.id) for one in calls}) == 1
+    assert len({await pool.choose(new_id(), None, "c") for _ in range(40)}) > 1
+
+
 async def test_a_client_that_dies_leaves_unknown_outcomes(pool, clients):
     """As soon as the process is gone, its calls are unknown; new ones are not sent to it, and count for nothing."""
     waiting = [asyncio.create_task(pool.perform(call(f"c{n}"))) for n in range(3)]

@@ -61,7 +61,7 @@ class Integrations:
         self.calls, self.made_at = [], []
         self.remembered, self.questions, self.acknowledged = {}, [], []
 
-    async def choose(self, _connection_id, _call_id):
+    async def choose(self, _user_id, _connection_id, _call_id):
         """Choose."""
         return self.client
 

@@ -1,11 +1,9 @@
 """How many requests one caller may send: tokens, addresses and sign-ups each have their own count."""
 
-import pytest
-
 from deployments.shared.rates import Rates
-from taske_ray.services.limits import Limits, per_hour, per_minute, profiles
+from taske_ray.limits import Limits
 
-LIMITS = Limits(token=per_minute(5), address=per_minute(3), sign_up=per_hour(2))
+LIMITS = Limits(token_per_min=5, address_per_min=3, sign_ups_per_hour=2)
 VALID = {b"Bearer a", b"Bearer b"}
 
 
@@ -83,7 +81,7 @@ async def test_a_token_that_died_loses_its_count():
 
 async def test_sign_ups_are_counted_by_the_hour():
     """Two an hour here, whatever else the address may do, and the next after half an hour."""
-    world = World(Limits(sign_up=per_hour(2)))
+    world = World(Limits(sign_ups_per_hour=2))
     assert await world.statuses(3, path="/signup") == [200, 200, 429]
     assert world.headers[b"retry-after"] == b"1800"
     assert await world.ask() == 200
@@ -101,16 +99,3 @@ async def test_long_addresses_are_counted_by_network():
     asked = [await world.ask(address=f"2001:db8::{number}") for number in range(1, 5)]
     assert asked == [200, 200, 200, 429]
     assert await world.ask(address="2001:db8:0:1::1") == 200
-
-
-@pytest.mark.parametrize(
-    ("profile", "token", "address", "sign_up"), [("default", 6000, 600, 60), ("public", 600, 60, 10)]
-)
-def test_profiles(profile, token, address, sign_up):
-    """What the two profiles allow."""
-    limits = profiles[profile]
-    assert (limits.token, limits.address, limits.sign_up) == (
-        per_minute(token),
-        per_minute(address),
-        per_hour(sign_up),
-    )

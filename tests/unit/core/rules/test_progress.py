@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taske_ray.core import progress as engine
 from taske_ray.core.delay import wake_at
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
 from taske_ray.core.progress import Decision, adopt, after, lost_call, resolve, sleep, start
@@ -15,6 +14,7 @@ from taske_ray.core.retry import RetryPolicy, never_began
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, StepStatus, can_move
 from taske_ray.core.size import is_larger
 from taske_ray.errors import Invalid, TemplateError
+from taske_ray.limits import Limits
 
 now = datetime(2027, 5, 4, 12, tzinfo=UTC)
 empty = Progress({"n": 1}, {"id": "run_1"}, {"name": "t"})
@@ -373,13 +373,13 @@ def test_an_hour_of_calls_is_enough():
     assert (late.status, late.error["code"]) == (RunStatus.FAILED, "run_timeout")
 
 
-def test_too_much_is_an_error(monkeypatch):
+def test_too_much_is_an_error():
     """A step whose input, or a run whose outputs, are too large fails; nothing is cut off."""
-    monkeypatch.setattr(engine, "largest_input", 20)
-    assert begun([action(1, lambda _scope: {"text": "x" * 20})]).error["code"] == "input_too_large"
-    monkeypatch.setattr(engine, "largest_context", 20)
+    small, text = replace(empty, limits=Limits(input_mib=1, context_mib=1)), "x" * 1024 * 1024
+    large = [action(1, lambda _scope: {"text": text})]
+    assert start(large, small, safe, now).error["code"] == "input_too_large"
     actions = [action(1)]
-    decision = digest(actions, begun(actions), Succeeded("x" * 20))
+    decision = digest(actions, start(actions, small, safe, now), Succeeded(text))
     assert (decision.error["code"], decision.closed.status) == ("output_too_large", AttemptStatus.SUCCEEDED)
 
 

@@ -1,14 +1,9 @@
-"""How much one user may do: a machine's owner is hardly throttled, a service open to strangers has its bounds.
-
-`TASKE_LIMITS` chooses the profile (durability, 12; security, 15). Rates are kept in the memory of the process that
-accepts.
-"""
+"""How fast deliveries and requests are accepted (durability, 12; security, 15), counted in the memory of a process."""
 
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Literal
 
 _most_remembered = 10_000
 
@@ -21,41 +16,19 @@ class Rate:
     burst: float
 
 
-def per_minute(count: int) -> Rate:
-    """So many a minute, however they come."""
-    return Rate(count / 60, count)
+def per_second(count: int | None, burst: int) -> Rate | None:
+    """So many a second, and so many at once after a pause; None: no limit."""
+    return None if count is None else Rate(count, burst)
 
 
-def per_hour(count: int) -> Rate:
-    """So many an hour, however they come."""
-    return Rate(count / 3600, count)
+def per_minute(count: int | None) -> Rate | None:
+    """So many a minute, however they come; None: no limit."""
+    return None if count is None else Rate(count / 60, count)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """One profile; None: no limit. `token`, `address` and `sign_up` count requests to the API, not deliveries."""
-
-    tasks: int = 100_000
-    queued_runs: int = 100_000
-    hook: Rate | None = None
-    user: Rate | None = None
-    token: Rate | None = None
-    address: Rate | None = None
-    sign_up: Rate | None = None
-
-
-profiles: dict[Literal["default", "public"], Limits] = {
-    "default": Limits(token=per_minute(6_000), address=per_minute(600), sign_up=per_hour(60)),
-    "public": Limits(
-        tasks=100,
-        queued_runs=10_000,
-        hook=Rate(30, 100),
-        user=Rate(60, 200),
-        token=per_minute(600),
-        address=per_minute(60),
-        sign_up=per_hour(10),
-    ),
-}
+def per_hour(count: int | None) -> Rate | None:
+    """So many an hour, however they come; None: no limit."""
+    return None if count is None else Rate(count / 3600, count)
 
 
 class RateLimiter:

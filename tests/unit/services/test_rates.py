@@ -1,11 +1,13 @@
 """Rates: so many at once, then so many a second, each id for itself."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from taske_ray.clock import new_id
-from taske_ray.services.limits import Rate, RateLimiter, profiles
+from taske_ray.limits import profiles
+from taske_ray.services.rates import Rate, RateLimiter, per_second
+
+default, public = profiles["default"], profiles["public"]
 
 
 class Seconds:
@@ -21,14 +23,14 @@ class Seconds:
 
 def test_the_owner_of_a_machine_is_not_throttled():
     """In the default profile nothing has a rate."""
-    limiter, key = RateLimiter(profiles["default"].hook, Seconds()), new_id()
+    limiter, key = RateLimiter(per_second(default.hook_per_s, default.hook_burst), Seconds()), new_id()
     assert {limiter.wait_s(key) for _ in range(10_000)} == {0}
 
 
 def test_a_burst_and_then_the_rate():
     """A bucket of a hundred empties at once, refills with thirty a second, and says when there is one again."""
     seconds = Seconds()
-    limiter, key, other = RateLimiter(profiles["public"].hook, seconds), new_id(), new_id()
+    limiter, key, other = RateLimiter(per_second(public.hook_per_s, public.hook_burst), seconds), new_id(), new_id()
     assert [limiter.wait_s(key) for _ in range(101)] == [0] * 100 + [1]
     assert limiter.wait_s(other) == 0
     seconds.at += 1
@@ -53,10 +55,3 @@ def test_never_more_than_burst_and_rate(pauses, per_s, burst):
         seconds.at += pause
         taken += limiter.wait_s(key) == 0
         assert taken <= burst + (seconds.at - begun) * per_s + 1e-6
-
-
-@pytest.mark.parametrize("profile", ["default", "public"])
-def test_profiles_are_what_the_documents_say(profile):
-    """A hundred tasks and ten thousand queued runs in public, a hundred thousand of each by default."""
-    limits = profiles[profile]
-    assert (limits.tasks, limits.queued_runs) == ((100_000, 100_000) if profile == "default" else (100, 10_000))
