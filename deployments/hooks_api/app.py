@@ -21,6 +21,11 @@ from taske_ray.services.deliveries import Deliveries, FailedRun, Received
 
 _token = re.compile(r"/([A-Za-z0-9_-]{22,100})")
 _most_parameters = 1000
+# What an answer is and who may do what with it is never the word of whoever sends or describes deliveries.
+_ours = frozenset(
+    {"content-type", "content-length", "content-encoding", "content-disposition", "transfer-encoding", "connection",
+     "content-security-policy", "x-content-type-options", "set-cookie", "location", "refresh", "link", "server"}
+)  # fmt: skip
 _path = "/hooks/…"  # a token is a secret: no answer repeats it
 
 
@@ -100,7 +105,8 @@ def _query(raw: bytes) -> dict[str, str | list[str]]:
 
 
 def _response(received: Received) -> Response:
-    headers = received.headers or {}
+    """A module's answer or ours: JSON or plain text, whatever its headers would call it (security, 12.6)."""
+    headers = {name: value for name, value in (received.headers or {}).items() if name.lower() not in _ours}
     if isinstance(received.body, str):
         return Response(received.body, received.status, headers, media_type="text/plain")
     body = b"" if received.body is None and headers else orjson.dumps(received.body)

@@ -105,6 +105,13 @@ def disable(context: typer.Context, task: TaskName, output: Output = Format.TABL
         show_list([taske.tasks.disable(task_id(taske, task))], _COLUMNS, output)
 
 
+@app.command("rotate-hook")
+def rotate_hook(context: typer.Context, task: TaskName) -> None:
+    """Give a task's webhook another address and print it; the old one ends at once."""
+    with service(context) as taske:
+        say(str(taske.tasks.rotate_hook(task_id(taske, task)).trigger.hook_url))
+
+
 @app.command("delete")
 def delete(context: typer.Context, task: TaskName) -> None:
     """Delete a task; its runs stay in the history."""

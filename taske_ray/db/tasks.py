@@ -1,7 +1,7 @@
 """Rows of tasks, their versions and their triggers: each write is one statement, so they cannot disagree."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -134,6 +134,11 @@ class TaskRows:
         values = {"user_id": owner, "task_id": task_id, "expected": expected, "enabled": enabled}
         values |= {"anchor_at": anchor_at, "next_fire_at": next_fire_at}
         return bool(await self._database.fetch(queries.switch_task, values, owner=owner))
+
+    async def rotate_hook(self, *, owner: UUID, task_id: UUID, expected: int, hook: HookRow) -> bool:
+        """Another hook for a task; False when `expected` is no longer the newest version."""
+        values = {"user_id": owner, "task_id": task_id, "expected": expected, **asdict(hook)}
+        return bool(await self._database.fetch(queries.rotate_hook, values, owner=owner))
 
     async def get(self, *, owner: UUID, task_id: UUID) -> StoredTask | None:
         """One task of a user."""

@@ -65,6 +65,10 @@ class Tasks:
         """Stop its trigger; runs that have begun go on."""
         return self._line.run(fetch(Task, switch(task_id, "disable")))
 
+    def rotate_hook(self, task_id: str) -> Task:
+        """Give its webhook another `hook_url`; the old one ends at once (Conflict: it has none)."""
+        return self._line.run(fetch(Task, switch(task_id, "rotate-hook")))
+
     def run(
         self,
         task_id: str,
@@ -134,6 +138,10 @@ class AsyncTasks:
     async def disable(self, task_id: str) -> Task:
         """Stop its trigger; runs that have begun go on."""
         return await self._line.run(fetch(Task, switch(task_id, "disable")))
+
+    async def rotate_hook(self, task_id: str) -> Task:
+        """Give its webhook another `hook_url`; the old one ends at once (Conflict: it has none)."""
+        return await self._line.run(fetch(Task, switch(task_id, "rotate-hook")))
 
     async def run(
         self,

@@ -39,16 +39,23 @@ class Hooks:
         hook = {"token": old.get("token") or new_token()} | ({"secret": secret} if secret is not None else {})
         if hook == old and before is not None:
             return HookRow(before.hook_hash, before.hook_data_key, before.hook_sealed), masked
-        data_key, sealed = await self._sealer.seal(
-            json.dumps(hook).encode(), owner=owner, purpose="hooks", place=hook_place(trigger_id)
-        )
-        return HookRow(digest(hook["token"]), data_key, sealed), masked
+        return await self._sealed(hook, owner, trigger_id), masked
+
+    async def rotated(self, task: StoredTask) -> HookRow:
+        """The same hook with another token."""
+        return await self._sealed(await self._opened(task) | {"token": new_token()}, task.user_id, task.trigger_id)
 
     async def url_of(self, task: StoredTask) -> str | None:
         """Where deliveries go; None for other triggers. Raises VaultError."""
         if not task.hook_sealed:
             return None
         return f"{self._url}/hooks/{(await self._opened(task))['token']}"
+
+    async def _sealed(self, hook: dict[str, Any], owner: UUID, trigger_id: UUID) -> HookRow:
+        data_key, sealed = await self._sealer.seal(
+            json.dumps(hook).encode(), owner=owner, purpose="hooks", place=hook_place(trigger_id)
+        )
+        return HookRow(digest(hook["token"]), data_key, sealed)
 
     async def _opened(self, task: StoredTask) -> dict[str, Any]:
         assert task.hook_sealed is not None

@@ -118,6 +118,20 @@ class Tasks:
                 break
         return await self.get(task_id, owner=owner)
 
+    async def rotate_hook(self, task_id: str, *, owner: UUID, expected: int | None = None) -> dict[str, Any]:
+        """Give its hook another address; the old one ends at once. Raises NotFound, Conflict, PreconditionFailed."""
+        for _ in range(_tries):
+            task = await self.stored(task_id, owner=owner)
+            if expected is not None and task.version != expected:
+                raise PreconditionFailed
+            if task.hook_sealed is None:
+                raise Conflict("Only a task with a webhook has a hook", code="no_hook")
+            hook = await self._hooks.rotated(task)
+            if await self._rows.rotate_hook(owner=owner, task_id=task.id, expected=task.version, hook=hook):
+                self._watchers.changed()
+                return await self.get(task_id, owner=owner)
+        raise Conflict("The task keeps being changed by others; try again")
+
     async def versions(
         self, task_id: str, *, owner: UUID, before: int | None = None, limit: int = 50
     ) -> Sequence[dict[str, Any]]:

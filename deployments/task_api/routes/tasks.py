@@ -95,6 +95,23 @@ async def disable_task(
     return _tagged(await services.tasks.switch(task_id, owner=caller.user_id, enabled=False))
 
 
+@router.post(
+    "/tasks/{task_id}/rotate-hook",
+    response_model=wire.Task,
+    openapi_extra=needs("write"),
+    responses=_stale | {409: {"description": "the task has no webhook"}},
+)
+async def rotate_hook(
+    task_id: str,
+    caller: Caller,
+    services: Services,
+    body: Empty | None = None,  # noqa: ARG001 - empty, and checked to be
+    if_match: IfMatch = None,
+) -> Response:
+    """Give the task's webhook another `hook_url`; deliveries to the old one are 404 from now on. A new version."""
+    return _tagged(await services.tasks.rotate_hook(task_id, owner=caller.user_id, expected=_expected(if_match)))
+
+
 @router.post("/tasks/{task_id}/run", status_code=202, response_model=wire.RunStarted, openapi_extra=needs("write"))
 async def run_task(
     task_id: str,

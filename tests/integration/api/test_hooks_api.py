@@ -100,6 +100,41 @@ async def test_disabled_deleted_and_unknown_look_alike(mina, hooks, database):
     assert (await skips(database))["disabled"] == 1
 
 
+async def test_a_rotated_hook_ends_the_old_address_at_once(mina, hooks):
+    """The old token is the 404 of a hook that never was, also where it was in memory; the new one is as the old was."""
+    task, place = await hook(mina, verify=SIGNED)
+    right = {"x-signature": hmac.new(b"topsecret-topsecret", b"{}", hashlib.sha256).hexdigest()}
+    assert (await hooks.post(place, content=b"{}", headers=right)).status_code == 202
+    rotated = await mina.post(f"/tasks/{task['id']}/rotate-hook")
+    assert rotated.status_code == 200
+    fresh = rotated.json()["trigger"]["hook_url"]
+    assert fresh != task["trigger"]["hook_url"]
+    assert rotated.json()["version"] == task["version"] + 1
+    assert rotated.json()["actions"] == task["actions"]
+    old, unknown = [await hooks.post(each, content=b"{}", headers=right) for each in (place, "/" + "A" * 43)]
+    assert {**old.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}
+    new_place = fresh.partition("/hooks")[2]
+    assert (await hooks.post(new_place, content=b"{}", headers=right)).status_code == 202
+    assert (await hooks.post(new_place, content=b"{}")).status_code == 401
+    assert (await mina.get(f"/tasks/{task['id']}")).json()["trigger"]["hook_url"] == fresh
+
+
+async def test_what_cannot_be_rotated(mina):
+    """A task without a hook, an older version, somebody else's task; two at once make two versions and one address."""
+    task, _ = await hook(mina)
+    document = {"name": "x", "trigger": {"capability": "system.manual"}, "actions": ACTIONS}
+    plain = (await mina.post("/tasks", json=document)).json()
+    assert (await mina.post(f"/tasks/{plain['id']}/rotate-hook")).status_code == 409
+    stale = await mina.post(f"/tasks/{task['id']}/rotate-hook", headers={"if-match": '"7"'})
+    assert stale.status_code == 412
+    assert (await mina.post(f"/tasks/task_{'0' * 32}/rotate-hook")).status_code == 404
+    both = await asyncio.gather(*(mina.post(f"/tasks/{task['id']}/rotate-hook") for _ in range(2)))
+    assert {answer.status_code for answer in both} == {200}
+    last = (await mina.get(f"/tasks/{task['id']}")).json()
+    assert last["version"] == task["version"] + 2
+    assert last["trigger"]["hook_url"] in [answer.json()["trigger"]["hook_url"] for answer in both]
+
+
 async def test_a_changed_hook_uses_its_new_rules_at_once(mina, hooks):
     """A task saved with a signature refuses unsigned deliveries from the next one on."""
     task, place = await hook(mina)

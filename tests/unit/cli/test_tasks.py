@@ -115,6 +115,14 @@ def test_switching(taske, way):
     assert taske.service.asked == [f"POST /api/v1/tasks/{ID}/{way}"]
 
 
+def test_a_rotated_hook_is_printed(taske):
+    """The new address alone, so that a script can pass it on."""
+    saved = SAVED | {"trigger": SAVED["trigger"] | {"hook_url": "http://x/hooks/new"}}
+    assert taske("task", "rotate-hook", ID, answers=[ok(saved)]) == 0
+    assert taske.service.asked == [f"POST /api/v1/tasks/{ID}/rotate-hook"]
+    assert taske.out == "http://x/hooks/new\n"
+
+
 def test_delete_says_what_it_deleted(taske):
     """Deleting asks nothing and names the task."""
     import httpx
