@@ -17,6 +17,7 @@ from actors.directory import Directory
 from actors.host_process import HostProcess
 from actors.integration_pool import Question, Reply
 from actors.outbox import Outbox
+from actors.subscriptions import SubscriptionKeeper
 from actors.token_store import TokenStore
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome
@@ -26,12 +27,17 @@ from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
 from taske_ray.integrations.client import Conduct
 from taske_ray.integrations.client import IntegrationClient as Client
+from taske_ray.integrations.executors.imap import Imap
+from taske_ray.integrations.executors.postgres import Postgres
+from taske_ray.integrations.executors.smtp import SmtpAccount
 from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail
 from taske_ray.integrations.own import open_guard
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
+from taske_ray.services.sealing import Sealer
 
 _mail_s = 1.0
+_subscriptions_s = 1.0
 _mails_at_once = 20
 _drain_s = 15.0
 _log = logging.getLogger(__name__)
@@ -52,11 +58,12 @@ class IntegrationClient:
         capacity = settings.density.calls_per_client
         await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
         keyring = open_keyring(settings, ["credentials"])
+        transport = Transport(guard=open_guard(settings))
         self._client = Client(
             capabilities=CatalogOfCalls(process.capabilities),
             connections=ConnectionResolver(process.database, keyring, url=settings.url),
             tokens=TokenStore(process.database, keyring, client=lambda: process.lease.host_id),
-            transport=Transport(guard=open_guard(settings)),
+            transport=transport,
             clock=process.clock,
             database_time=process.lease.now_s,
             conduct=Conduct(
@@ -64,7 +71,16 @@ class IntegrationClient:
                 retries_per_s=1 / settings.density.integration_clients,
                 own_urls=(settings.url, f"http://{settings.host}:{settings.port}"),
             ),
+            internal={"smtp_account": SmtpAccount(transport), "imap": Imap(transport), "postgres": Postgres(transport)},
         )
+        subscriptions = SubscriptionKeeper(
+            process.database,
+            client=self._client,
+            cache=process.capabilities,
+            sealer=Sealer(process.database, open_keyring(settings, ["hooks"])),
+            url=settings.url,
+        )
+        process.every(lambda: _subscriptions_s, subscriptions.work)
         self._outbox = MailOutbox(process.database)
         if settings.smtp_url:
             process.every(lambda: _mail_s, self._send_mails)

@@ -18,6 +18,7 @@ from taske_ray.security.vault import Keyring
 from taske_ray.services.accounts import AccountRules, Accounts
 from taske_ray.services.address_changes import AddressChanges
 from taske_ray.services.api_keys import ApiKeys
+from taske_ray.services.app_hooks import AppHooks
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.authorizations import Authorizations
 from taske_ray.services.backfills import Backfills
@@ -108,6 +109,7 @@ class TaskServices:
     resolutions: Resolutions
     connections: Connections
     modules: Modules
+    app_hooks: AppHooks
     invocations: Invocations
     authentication: Authentication
     idempotency: Idempotency
@@ -177,6 +179,7 @@ def task_services(
         firing=firing,
         watchers=ports.watchers,
         limits=settings.limits,
+        reachable=settings.public_url is not None,
     )
     return TaskServices(
         tasks=tasks,
@@ -187,6 +190,7 @@ def task_services(
         resolutions=Resolutions(database, hosts=ports.run_hosts),
         connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls, watchers=ports.watchers),
         modules=Modules(database, cache),
+        app_hooks=AppHooks(database, cache=cache, sealer=sealer, url=settings.url),
         invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),
         authentication=authentication_of(settings, database),
         idempotency=Idempotency(database, sealer, purpose="hooks"),

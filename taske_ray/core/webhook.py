@@ -152,6 +152,28 @@ def receive(delivery: Delivery, rules: Reception, now: datetime) -> Accepted | H
         return Rejected("invalid", error.code, error.message)
 
 
+def receive_by_any(
+    delivery: Delivery, rules: Sequence[Reception], now: datetime
+) -> Accepted | Handshake | Filtered | Rejected:
+    """What a delivery is worth where several signatures are good: while one registration takes another's place."""
+    found: Accepted | Handshake | Filtered | Rejected | None = None
+    for each in rules:
+        found = receive(delivery, each, now)
+        if not (isinstance(found, Rejected) and found.reason == "invalid_signature"):
+            break
+    assert found is not None
+    return found
+
+
+def routed_by(delivery: Delivery, by: Any) -> str | None:
+    """Which tenant of an app a genuine delivery is for, as text; None where it names none (format, section 7)."""
+    try:
+        found = by.evaluate(_with_body({"req": _request(delivery)}, delivery))
+    except (TemplateError, _UnreadableError):
+        return None
+    return None if found is None else _text(found)
+
+
 def parse_body(raw: bytes) -> Any:
     """The JSON value that the bytes are, else their text (UTF-8); None for no bytes. ValueError: nested too deep."""
     if not raw:

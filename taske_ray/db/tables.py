@@ -378,6 +378,7 @@ class Trigger(SQLModel, table=True):
     cursor: dict[str, Any] | None = _json(default=None, nullable=True)
     cursor_version: int = Field(default=0, sa_type=BigInteger)
     consecutive_errors: int = 0
+    hook_mode: str | None = Field(default=None, sa_type=Text)
     hook_hash: bytes | None = Field(default=None, unique=True, sa_type=LargeBinary)
     hook_data_key: UUID | None = Field(default=None, foreign_key="data_keys.id")
     hook_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)

@@ -36,6 +36,7 @@ class TriggerRow:
     anchor_at: datetime | None = None
     next_fire_at: datetime | None = None
     hook: HookRow = HookRow()
+    hook_mode: str | None = None
     reset: bool = False
 
 
@@ -194,6 +195,7 @@ def _columns(task: TaskText) -> dict[str, Any]:
         "misfire": trigger.misfire,
         "anchor_at": trigger.anchor_at,
         "next_fire_at": trigger.next_fire_at,
+        "hook_mode": trigger.hook_mode,
         "hook_hash": trigger.hook.hook_hash,
         "hook_data_key": trigger.hook.hook_data_key,
         "hook_sealed": trigger.hook.hook_sealed,

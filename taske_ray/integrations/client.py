@@ -6,15 +6,15 @@ length of a call. Nothing that a service answers raises; retries belong to the e
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeGuard
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from taske_ray import logs
 from taske_ray.clock import Clock
 from taske_ray.core.call import Call
-from taske_ray.core.capability import CallContext, Capability, connection_test, converse, idempotency_class
+from taske_ray.core.capability import CallContext, Capability, Module, connection_test, converse, idempotency_class
 from taske_ray.core.capability.tokens import missing_scopes
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
@@ -23,6 +23,7 @@ from taske_ray.core.url import BadUrl, parse_url
 from taske_ray.core.webhook import depth_header
 from taske_ray.errors import NotFound, Unavailable
 from taske_ray.integrations.drive import drive
+from taske_ray.integrations.executors.port import Executor, Job
 from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.ledger import CallLedger, Finished
 from taske_ray.integrations.limiter import Limit, Limiter
@@ -31,7 +32,6 @@ from taske_ray.integrations.pacing import Pacing
 from taske_ray.integrations.ports import (
     Capabilities,
     ConnectionResolver,
-    InternalExecutor,
     OpenedConnection,
     TokenStore,
 )
@@ -48,6 +48,7 @@ _server_error = 500
 _nowhere = ("", "", 0)
 
 _log = logging.getLogger(__name__)
+Talk = Callable[[CallContext], Generator[HttpRequest, HttpResponse, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class IntegrationClient:
         transport: Transport,
         clock: Clock,
         database_time: Callable[[], float],
-        internal: Mapping[str, InternalExecutor] | None = None,
+        internal: Mapping[str, Executor] | None = None,
         conduct: "Conduct | None" = None,
     ) -> None:
         self._capabilities = capabilities
@@ -141,6 +142,11 @@ class IntegrationClient:
         if isinstance(usable, Failed):
             return usable
 
+        executor = self._executor_of(module, usable)
+        if executor is not None:
+            tested = await executor.test(usable.values)
+            return await self._settled(tested, usable) if isinstance(tested, Failed) else tested
+
         async def try_it(with_: OpenedConnection) -> Succeeded | Failed:
             now = format_time(self._clock.now())
             talk = connection_test(module, with_.values, now=now)
@@ -156,6 +162,10 @@ class IntegrationClient:
                 return renewed
             usable, outcome = renewed, await try_it(renewed)
         return await self._settled(outcome, usable) if isinstance(outcome, Failed) else outcome
+
+    async def register(self, capability: Capability, call: Call, talk: Talk) -> Any:
+        """Hold a conversation about a webhook's registration (`core/capability/exchange/subscription.py`)."""
+        return await self._outside(capability, call, _Sending(0.0), talk)
 
     async def close(self) -> None:
         """Close every connection to services."""
@@ -189,22 +199,23 @@ class IntegrationClient:
             return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
         if capability.request is None:
             return await self._internally(capability, call, sending)
-        opened = await self._opened_for(capability, call)
-        return opened if isinstance(opened, Failed) else await self._outside(capability, call, opened, sending)
+        outcome: Outcome = await self._outside(capability, call, sending, lambda context: converse(capability, context))
+        return outcome
 
-    async def _outside(
-        self, capability: Capability, call: Call, opened: OpenedConnection | None, sending: "_Sending"
-    ) -> Outcome:
-        """The conversation with the service; once more with another token where it refused the first."""
+    async def _outside(self, capability: Capability, call: Call, sending: "_Sending", talk: Talk) -> Any:
+        """A conversation with the service; once more with another token where it refused the first."""
+        opened = await self._opened_for(capability, call)
+        if isinstance(opened, Failed):
+            return opened
         send = self._sender(capability, call, sending)
-        outcome = await self._conversed(capability, call, opened, send, sending)
+        outcome = await self._conversed(capability, call, opened, send, sending, talk)
         if opened is not None and _is_expired(outcome):
             renewed = await self._tokens.refused(call.user_id, opened, capability.module)
             if isinstance(renewed, Failed):
                 return replace(renewed, http_status=outcome.http_status, request=outcome.request)
             if call.lease_ends_at is not None:
                 return outcome  # of a run: what is sent again is an attempt of its own, made at once (durability, D3)
-            opened, outcome = renewed, await self._conversed(capability, call, renewed, send, sending)
+            opened, outcome = renewed, await self._conversed(capability, call, renewed, send, sending, talk)
         return await self._settled(outcome, opened) if isinstance(outcome, Failed) else outcome
 
     async def _conversed(
@@ -214,8 +225,9 @@ class IntegrationClient:
         opened: OpenedConnection | None,
         send: Callable[[HttpRequest], Awaitable[HttpResponse]],
         sending: "_Sending",
-    ) -> Outcome:
-        outcome = await drive(converse(capability, _context(call, opened)), send)
+        talk: Talk,
+    ) -> Any:
+        outcome = await drive(talk(_context(call, opened)), send)
         if (pause_s := pause_asked_for(outcome)) is not None:
             self._pause(limits_of(capability, call).asked_keys(sending.host), pause_s)
         return outcome
@@ -224,8 +236,29 @@ class IntegrationClient:
         executor = self._internal.get(capability.executor or "")
         if executor is None:
             return Failed(ErrorClass.FATAL, "not_callable", f"{capability.id} makes no call.", sent=False)
+        opened = await self._opened_for(capability, call)
+        if isinstance(opened, Failed):
+            return opened
+        if opened is None:
+            message = f"{capability.id} needs a connection."
+            return Failed(ErrorClass.PERMISSION, "connection_required", message, sent=False)
         sending.began = True
-        return await executor(call)
+        job = Job(call, capability, opened.values, may_send=lambda: self._may_send(call))
+        try:
+            with self._pacing.place(call.user_id, str(opened.values.config.get("host", "")), retry=call.is_retry):
+                outcome = await executor.perform(job)
+        except NotSent as error:
+            return Failed(error.error_class, error.code, error.message, retry_after_s=error.retry_after_s, sent=False)
+        return await self._settled(outcome, opened) if isinstance(outcome, Failed) else outcome
+
+    def _executor_of(self, module: Module, opened: OpenedConnection) -> Executor | None:
+        """Who tries a connection of a scheme whose capabilities make no requests."""
+        names = (
+            each.executor
+            for each in module.capabilities.values()
+            if opened.values.auth_id in each.auth_ids and each.executor is not None
+        )
+        return next((self._internal[name] for name in names if name in self._internal), None)
 
     async def _opened_for(self, capability: Capability, call: Call) -> OpenedConnection | Failed | None:
         """The connection of a call with a token that is good; None where it names none.
@@ -268,7 +301,7 @@ class IntegrationClient:
         sending.left_s = call.timeout_s
 
         def may_send() -> bool:
-            return call.lease_ends_at is None or self._database_time() < call.lease_ends_at - lease_margin_s
+            return self._may_send(call)
 
         async def send(request: HttpRequest) -> HttpResponse:
             origin = _origin_of(request.url)
@@ -284,6 +317,10 @@ class IntegrationClient:
             return response
 
         return send
+
+    def _may_send(self, call: Call) -> bool:
+        """Whether the caller's lease still holds (durability, 5.4)."""
+        return call.lease_ends_at is None or self._database_time() < call.lease_ends_at - lease_margin_s
 
     async def _sent(
         self, request: HttpRequest, sending: "_Sending", *, careful: bool, may_send: Callable[[], bool]

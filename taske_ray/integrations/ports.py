@@ -1,15 +1,12 @@
 """What the integration client needs from the rest: capabilities, connections, and executors that make no request."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from taske_ray.core.call import Call
 from taske_ray.core.capability import Capability, ConnectionValues, Module
 from taske_ray.core.capability.tokens import OAuthClient, Tokens
-from taske_ray.core.outcome import Failed, Succeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +84,3 @@ class TokenStore(Protocol):
     async def oauth_client(self, module: str, auth: str) -> OAuthClient | None:
         """The instance's client at a provider. Raises Unavailable, VaultError."""
         ...
-
-
-InternalExecutor = Callable[[Call], Awaitable[Succeeded | Failed]]

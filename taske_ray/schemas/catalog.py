@@ -94,6 +94,20 @@ class SavedModule(Output):
     )
 
 
+class NewAppWebhook(Input):
+    """What the deliveries to a module's one address are checked with, as the module's `app_webhook.fields` say."""
+
+    fields: dict[str, Json]
+
+
+class AppWebhook(Output):
+    """A module's one address for all users of its app; secrets are never shown."""
+
+    module: str
+    hook_url: str
+    fields: dict[str, dict[str, bool]]
+
+
 class Invoke(Input):
     """Run one action now."""
 

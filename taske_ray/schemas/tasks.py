@@ -173,6 +173,15 @@ class Skip(Output):
     sample: Json = None
 
 
+class Subscription(Output):
+    """A webhook that this service registers at another one."""
+
+    status: Literal["subscribing", "active"]
+    error: Json = None
+    expires_at: datetime | None = None
+    updated_at: datetime
+
+
 class Explain(Output):
     """Why a task did or did not run."""
 
@@ -182,5 +191,8 @@ class Explain(Output):
     misfire: str | None = None
     next_fires: list[datetime]
     checks: list[Check]
+    subscription: Subscription | None = Field(
+        default=None, description="how the webhook stands at its service, where this service registers it"
+    )
     skips: list[Skip]
     notes: list[str] = Field(default_factory=list, description="the same in words")

@@ -6,6 +6,7 @@ more on a fresh one.
 """
 
 import asyncio
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,20 +25,23 @@ from taske_ray.core.webhook import (
     Handshake,
     Reception,
     Rejected,
-    receive,
+    receive_by_any,
     reception,
 )
 from taske_ray.crash_points import reach
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire, Fired, FireStore, Skip, details
 from taske_ray.db.history import History, StoredRun
+from taske_ray.db.subscriptions import live_subscriptions
 from taske_ray.db.tasks import find_hook
 from taske_ray.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from taske_ray.limits import Limits, codes, profiles
 from taske_ray.security.tokens import digest
+from taske_ray.services.app_deliveries import AppDeliveries
+from taske_ray.services.app_hooks import AppRoutes
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.firing import Firing, refusal_of
-from taske_ray.services.hooks import open_hook
+from taske_ray.services.hooks import open_hook, subscription_place
 from taske_ray.services.rates import RateLimiter, per_second
 from taske_ray.services.sealing import Sealer
 
@@ -59,7 +63,7 @@ class Hook:
     version: int
     enabled: bool
     overlap: str
-    rules: Reception
+    rules: tuple[Reception, ...]
     responds_with_result: bool
 
 
@@ -107,6 +111,8 @@ class Deliveries:
         self._of_hooks = RateLimiter(per_second(limits.hook_per_s, limits.hook_burst), clock.monotonic)
         self._of_users = RateLimiter(per_second(limits.user_per_s, limits.user_burst), clock.monotonic)
         self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
+        routes = AppRoutes(database, cache=cache, sealer=sealer)
+        self._apps = AppDeliveries(store, firing=firing, routes=routes, cache=cache)
 
     async def accept(self, token: str, delivery: Delivery) -> Received:
         """Record what was delivered; returns after the commit.
@@ -128,16 +134,19 @@ class Deliveries:
         key, now = digest(token), self._clock.now()
         hook = self._hooks.get(key)
         if hook is not None:
-            found = receive(delivery, hook.rules, now)
+            found = receive_by_any(delivery, hook.rules, now)
             if isinstance(found, Accepted):
                 received = await self._record(hook, found, delivery.depth)
                 if received is not None:
                     return received
-        hook = await self._load(key)
+        try:
+            hook = await self._load(key)
+        except NotFound:
+            return _answered(await self._apps.accept(key, delivery, now))
         return await self._judge(hook, delivery, now)
 
     async def _judge(self, hook: Hook, delivery: Delivery, now: datetime) -> "Received | tuple[Hook, Fired]":
-        found = receive(delivery, hook.rules, now)
+        found = receive_by_any(delivery, hook.rules, now)
         match found:
             case Accepted():
                 received = await self._record(hook, found, delivery.depth)
@@ -213,12 +222,15 @@ class Deliveries:
             secret = {"secret": opened["secret"]} if "secret" in opened else {}
             verify = [parse_verify({**params["verify"], **secret})]
         scope = {"params": capability.params.scope(params), "conn": {"config": {}, "secret": {}}}
-        rules = reception(
-            capability.webhook or {},
-            verify=verify,
-            dedupe_header=params.get("dedupe_header"),
-            scope=scope,
-            secrets=secrets,
+        rules = tuple(
+            reception(
+                capability.webhook or {},
+                verify=verify,
+                dedupe_header=params.get("dedupe_header"),
+                scope={**scope, "hook": {"state": state, "url": None}},
+                secrets=[*secrets, *state.values()],
+            )
+            for state in await self._states(row)
         )
         return Hook(
             trigger_id=row["trigger_id"],
@@ -230,6 +242,18 @@ class Deliveries:
             rules=rules,
             responds_with_result=params.get("respond") == "result",
         )
+
+    async def _states(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """What each live registration of the trigger keeps; before the service has answered, what was made for it."""
+        if row["hook_mode"] != "subscribe":
+            return [{}]
+        kept = [
+            json.loads(
+                await self._sealer.open(bytes(each["sealed"]), subscription_place(each["id"]), owner=row["user_id"])
+            )
+            for each in await live_subscriptions(self._database, trigger_id=row["trigger_id"])
+        ]
+        return [one.get("state", one["generated"]) for one in kept] or [{}]
 
     async def _skip(self, hook: Hook, reason: str, sample: Any = None, count: int = 1) -> None:
         await self._store.skip(Skip(hook.trigger_id, reason, count, sample))

@@ -8,6 +8,7 @@ from taske_ray.core.ids import format_id
 from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
 from taske_ray.db.history import History
+from taske_ray.db.subscriptions import standing_of
 from taske_ray.db.tasks import StoredTask
 from taske_ray.services.schedules import next_fires
 from taske_ray.services.tasks import Tasks
@@ -35,6 +36,7 @@ class Explanations:
     """Answers the question of users whose task was silent."""
 
     def __init__(self, database: Database, *, tasks: Tasks) -> None:
+        self._database = database
         self._tasks = tasks
         self._history = History(database)
 
@@ -52,9 +54,16 @@ class Explanations:
             "misfire": task.misfire if scheduled else None,
             "next_fires": fires,
             "checks": checks,
+            "subscription": await self._subscription(task, owner),
             "skips": skips,
             "notes": _notes(task, fires, skips, checked=bool(checks)),
         }
+
+    async def _subscription(self, task: StoredTask, owner: UUID) -> dict[str, Any] | None:
+        """How the webhook stands at its service, where we register it."""
+        if task.kind != "webhook":
+            return None
+        return await standing_of(self._database, owner=owner, trigger_id=task.trigger_id)
 
 
 def _notes(task: StoredTask, fires: list[datetime], skips: Any, *, checked: bool) -> list[str]:

@@ -69,6 +69,11 @@ def hook_place(trigger_id: UUID) -> Place:
     return Place("triggers", trigger_id, "hook_sealed")
 
 
+def subscription_place(subscription_id: UUID) -> Place:
+    """Where the secrets of a registration at a service stand."""
+    return Place("subscriptions", subscription_id, "sealed")
+
+
 def open_hook(sealer: Sealer, row: dict[str, Any]) -> dict[str, Any]:
     """The hook `{token, secret?}` of a row that was read together with its wrapped data key. Raises VaultError."""
     wrapped = WrappedKey(

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.clock import new_id
+from taske_ray.core.capability import Capability
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
@@ -36,13 +37,16 @@ class Tasks:
         firing: Firing,
         watchers: Watchers,
         limits: Limits = profiles["default"],
+        reachable: bool = True,
     ) -> None:
+        """`reachable`: services outside can reach our webhooks, because the operator named a public URL."""
         self._rows = TaskRows(database)
         self._cache = cache
         self._checks = TaskChecks(database, cache, limits)
         self._hooks = hooks
         self._firing = firing
         self._watchers = watchers
+        self._reachable = reachable
         self._most = limits.tasks
 
     async def create(self, document: dict[str, Any], *, owner: UUID) -> dict[str, Any]:
@@ -103,6 +107,7 @@ class Tasks:
             task = await self.stored(task_id, owner=owner)
             anchor_at, next_fire_at = task.anchor_at, task.next_fire_at
             if enabled and not task.enabled:
+                await self._check_reachable(task.capability, await self._mode(task))
                 anchor_at, next_fire_at = _begin(task.kind, task.trigger_spec, task.read_at)
             if task.enabled == enabled and not task.paused_reason:
                 break
@@ -131,6 +136,24 @@ class Tasks:
                 self._watchers.changed()
                 return await self.get(task_id, owner=owner)
         raise Conflict("The task keeps being changed by others; try again")
+
+    async def _mode(self, task: StoredTask) -> str | None:
+        if task.kind != "webhook":
+            return None
+        return hook_mode(await self._cache.pinned(task.capability, task.capability_version))
+
+    async def _check_reachable(self, capability: str, mode: str | None) -> None:
+        """A service that has to call us needs a way to; raises Invalid, which names triggers that need none."""
+        if mode not in ("subscribe", "app") or self._reachable:
+            return
+        catalog = await self._cache.catalog()
+        module = capability.partition(".")[0]
+        current = catalog.modules.get(module)
+        found = current.module.capabilities.values() if current is not None else ()
+        polled = [each.id for each in found if each.kind == "trigger" and each.execution == "poll"]
+        instead = f"; without one use {' or '.join(polled)}" if polled else ""
+        message = f"{capability} needs a TASKE_PUBLIC_URL at which {module} reaches this service{instead}"
+        raise Invalid.at("/trigger/capability", "public_url_required", message)
 
     async def versions(
         self, task_id: str, *, owner: UUID, before: int | None = None, limit: int = 50
@@ -189,7 +212,9 @@ class Tasks:
         hook, params = HookRow(), checked.trigger["params"]
         if checked.kind == "webhook":
             hook, params = await self._hooks.make(params, owner=owner, trigger_id=trigger_id, before=before)
-        capability = checked.task.trigger.id
+        capability, mode = checked.task.trigger.id, hook_mode(checked.task.trigger)
+        if checked.task.spec["enabled"]:
+            await self._check_reachable(capability, mode)
         same = before is not None and (before.capability, before.connection_id, before.trigger_spec) == (
             capability,
             checked.connection_id,
@@ -201,6 +226,7 @@ class Tasks:
             anchor_at, next_fire_at = before.anchor_at, before.next_fire_at
         trigger = TriggerRow(
             kind=checked.kind,
+            hook_mode=mode,
             capability=capability,
             capability_version=checked.pins[capability],
             connection_id=checked.connection_id,
@@ -215,6 +241,11 @@ class Tasks:
         text = {name: spec[name] for name in ("name", "overlap", "actions")}
         text["trigger"] = {**spec["trigger"], "params": params}
         return TaskText(spec["name"], enabled, spec["overlap"], text, checked.pins, trigger)
+
+
+def hook_mode(trigger: Capability) -> str | None:
+    """Who registers the webhook of a trigger: `manual`, `subscribe`, `app`; None where there is none."""
+    return None if trigger.webhook is None else str(trigger.webhook["mode"])
 
 
 def _begin(kind: str, spec: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

@@ -91,6 +91,32 @@ async def put_module(
     return answer(saved_view(saved))
 
 
+@router.get("/admin/modules/{module}/app-webhook", response_model=wire.AppWebhook, openapi_extra=needs("admin"))
+async def get_app_webhook(module: str, caller: Caller, services: Services) -> Response:
+    """The address to give to the service for all users of this instance's app, and which of its secrets are set."""
+    return answer(await services.app_hooks.get(module, admin=caller.user_id))
+
+
+@router.put(
+    "/admin/modules/{module}/app-webhook",
+    response_model=wire.AppWebhook,
+    openapi_extra=needs("admin"),
+    responses={404: {}, 409: {"description": "the module has no such webhook"}},
+)
+async def put_app_webhook(module: str, body: wire.NewAppWebhook, caller: Caller, services: Services) -> Response:
+    """Save what the app's deliveries are checked with; the address stays the same."""
+    return answer(await services.app_hooks.put(module, body.fields, admin=caller.user_id))
+
+
+@router.delete(
+    "/admin/modules/{module}/app-webhook", status_code=204, response_class=Response, openapi_extra=needs("admin")
+)
+async def delete_app_webhook(module: str, caller: Caller, services: Services) -> Response:
+    """End the address at once."""
+    await services.app_hooks.delete(module, admin=caller.user_id)
+    return nothing()
+
+
 @router.delete("/admin/modules/{module}", status_code=204, response_class=Response, openapi_extra=needs("admin"))
 async def retire_module(module: str, caller: Caller, services: Services) -> Response:
     """Retire a module: nothing new may refer to it; runs finish on the versions they know."""

@@ -36,6 +36,8 @@ BEGIN
         ('skips', 'taske_api', 'SELECT', of_own_trigger),
         ('run_counts', 'taske_api', 'SELECT', own),
         ('poll_ledger', 'taske_api', 'ALL', of_own_trigger),
+        ('subscriptions', 'taske_api', 'SELECT', own),
+        ('app_hooks', 'taske_api', 'ALL', by_admins),
         ('data_keys', 'taske_api', 'ALL', '(user_id IS NULL OR ' || own || $q$) AND purpose IN ('hooks', 'credentials')$q$),
         ('authorization_states', 'taske_api', 'ALL', $q$purpose = 'connect' AND ($q$ || found_or_own || ')'),
         ('audit', 'taske_api', 'ALL', own),
@@ -71,7 +73,8 @@ BEGIN
            'taske_engine_all'
     FROM unnest(ARRAY['users', 'data_keys', 'modules', 'capabilities', 'tasks', 'task_versions', 'triggers', 'connections',
                       'chores', 'runs', 'steps', 'attempts', 'events', 'skips', 'checks', 'poll_ledger', 'hosts', 'mails',
-                      'run_ends', 'run_counts', 'audit', 'oauth_clients', 'connection_authorizations']) AS t(name)
+                      'run_ends', 'run_counts', 'audit', 'oauth_clients', 'connection_authorizations', 'subscriptions',
+                      'app_hooks']) AS t(name)
     UNION ALL       -- migrations, the doors and the operator's own commands work as the owner, who is forced, too
     SELECT c.relname, current_user, 'ALL', 'true', 'owner_all'
     FROM pg_class c

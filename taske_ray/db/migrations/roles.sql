@@ -32,7 +32,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tasks, triggers, connections, idempotenc
     oauth_clients, connection_authorizations TO taske_api;
 GRANT SELECT, INSERT ON task_versions, data_keys, audit TO taske_api;
 GRANT SELECT, UPDATE ON runs, steps TO taske_api;
-GRANT SELECT ON attempts, checks, skips, run_counts TO taske_api;
+GRANT SELECT ON attempts, checks, skips, run_counts, subscriptions TO taske_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON app_hooks TO taske_api;    -- takes an admin: policies.sql
 GRANT INSERT ON run_ends TO taske_api;
 GRANT SELECT, DELETE ON poll_ledger TO taske_api;
 GRANT SELECT, INSERT, UPDATE ON modules, capabilities TO taske_api;    -- to write them takes an admin: policies.sql
@@ -47,7 +48,9 @@ GRANT SELECT (id, user_id) ON tasks TO taske_auth;    -- a key may be bound to o
 GRANT USAGE ON SEQUENCE login_failures_id_seq, code_failures_id_seq TO taske_auth;
 
 GRANT SELECT (id, email, name, locale, country, timezone, role, status, created_at) ON users TO taske_engine;
-GRANT SELECT ON data_keys, modules, capabilities, tasks, task_versions, oauth_clients TO taske_engine;
+GRANT SELECT, INSERT ON data_keys TO taske_engine;    -- hooks: a registration's secrets are sealed where they are got
+GRANT SELECT ON modules, capabilities, tasks, task_versions, oauth_clients, app_hooks TO taske_engine;
+GRANT SELECT, INSERT, UPDATE, DELETE ON subscriptions TO taske_engine;
 GRANT UPDATE (failure_mailed_at) ON tasks TO taske_engine;
 GRANT SELECT, UPDATE ON triggers, connections, connection_authorizations, chores TO taske_engine;
 GRANT INSERT ON connections TO taske_engine;                   -- those that come of a consent

@@ -14,9 +14,9 @@ version AS (
     SELECT id, 1, %(user_id)s, %(spec)s::jsonb, %(pins)s::jsonb FROM task
 )
 INSERT INTO triggers (id, user_id, task_id, version, kind, capability, capability_version, connection_id, spec, enabled,
-                      overlap, misfire, anchor_at, next_fire_at, hook_hash, hook_data_key, hook_sealed)
+                      overlap, misfire, anchor_at, next_fire_at, hook_mode, hook_hash, hook_data_key, hook_sealed)
 SELECT %(trigger_id)s, %(user_id)s, id, 1, %(kind)s, %(capability)s, %(capability_version)s, %(connection_id)s,
-       %(trigger_spec)s::jsonb, %(enabled)s, %(overlap)s, %(misfire)s, %(anchor_at)s, %(next_fire_at)s,
+       %(trigger_spec)s::jsonb, %(enabled)s, %(overlap)s, %(misfire)s, %(anchor_at)s, %(next_fire_at)s, %(hook_mode)s,
        %(hook_hash)s, %(hook_data_key)s, %(hook_sealed)s
 FROM task
 RETURNING task_id

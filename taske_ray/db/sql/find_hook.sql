@@ -1,5 +1,5 @@
 -- The webhook behind a token, enabled or not.
-SELECT g.id AS trigger_id, g.user_id, g.task_id, g.version, g.enabled, g.overlap, g.capability, g.capability_version, g.spec,
+SELECT g.id AS trigger_id, g.user_id, g.task_id, g.version, g.enabled, g.overlap, g.capability, g.capability_version, g.spec, g.hook_mode,
        g.hook_data_key, g.hook_sealed, d.user_id AS key_owner, d.version AS key_version, d.kek_id, d.wrapped
 FROM triggers g
 LEFT JOIN data_keys d ON d.id = g.hook_data_key

@@ -19,7 +19,7 @@ UPDATE triggers SET version = task.version, kind = %(kind)s, capability = %(capa
     anchor_at = %(anchor_at)s, next_fire_at = %(next_fire_at)s,
     cursor = CASE WHEN %(reset)s THEN NULL ELSE cursor END,
     cursor_version = cursor_version + CASE WHEN %(reset)s THEN 1 ELSE 0 END, consecutive_errors = 0,
-    hook_hash = %(hook_hash)s, hook_data_key = %(hook_data_key)s, hook_sealed = %(hook_sealed)s,
+    hook_mode = %(hook_mode)s, hook_hash = %(hook_hash)s, hook_data_key = %(hook_data_key)s, hook_sealed = %(hook_sealed)s,
     change = nextval('trigger_changes'), updated_at = clock_timestamp()
 FROM task WHERE triggers.task_id = task.id
 RETURNING task.version

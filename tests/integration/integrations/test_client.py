@@ -159,14 +159,22 @@ async def world(answer, *, limits=profiles["default"], clock=None, own_urls=None
             clock=clock or SystemClock(),
             conduct=Conduct(limits=limits, own_urls=own_urls(server) if own_urls else ()),
             database_time=lambda: database[0],
-            internal={"echo": _echo},
+            internal={"echo": _Echo()},
         )
         yield World(client, server, capabilities, connections, database)
         await client.close()
 
 
-async def _echo(call):
-    return Succeeded(dict(call.params))
+class _Echo:
+    """An executor that says back what it was given."""
+
+    async def perform(self, job):
+        """Its parameters."""
+        return Succeeded(dict(job.call.params))
+
+    async def test(self, connection):
+        """Whose it is."""
+        return Succeeded({"label": connection.config["who"]})
 
 
 def says(body, status="200 OK", *headers):
