@@ -31,7 +31,7 @@ OF_THE_START = {"keep_zone", "schedule_zones"}
 SECRET = ["sessions", "refresh_tokens", "one_time_tokens", "api_keys", "signing_keys", "login_failures"]
 SECRET += ["totp_factors", "recovery_codes", "login_challenges", "code_failures", "identities"]
 SECRET += ["idempotency_keys"]
-READ_ONLY = ["users", "data_keys", "modules", "capabilities", "tasks", "task_versions", "oauth_clients"]
+READ_ONLY = ["users", "data_keys", "modules", "capabilities", "tasks", "task_versions", "oauth_clients", "app_hooks"]
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_every_table_is_decided_about(engine):
         )
     }
     written = {"triggers", "connections", "chores", "runs", "steps", "attempts", "events", "skips", "checks"}
-    also = {"poll_ledger", "hosts", "mails", "run_ends", "run_counts", "connection_authorizations"}
+    also = {"poll_ledger", "hosts", "mails", "run_ends", "run_counts", "connection_authorizations", "subscriptions"}
     assert found == {*READ_ONLY, *written, *also}
 
 

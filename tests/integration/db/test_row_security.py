@@ -18,6 +18,7 @@ API, AUTH, ENGINE = roles
 SEEN = {
     "api_keys": {AUTH: OWN_OR_UNKNOWN},
     "attempts": {API: OWN, ENGINE: EVERYTHING},
+    "app_hooks": {API: None, ENGINE: EVERYTHING},  # API: an administrator's alone
     "audit": {API: OWN, AUTH: OWN_OR_UNKNOWN},
     "authorization_states": {API: OWN_OR_UNKNOWN, AUTH: None},
     "capabilities": {API: EVERYTHING, ENGINE: EVERYTHING},
@@ -47,6 +48,7 @@ SEEN = {
     "signing_keys": {API: EVERYTHING, AUTH: EVERYTHING},
     "skips": {API: OWN, ENGINE: EVERYTHING},
     "steps": {API: OWN, ENGINE: EVERYTHING},
+    "subscriptions": {API: OWN, ENGINE: EVERYTHING},
     "task_versions": {API: OWN, ENGINE: EVERYTHING},
     "tasks": {API: OWN, AUTH: OWN, ENGINE: EVERYTHING},
     "totp_factors": {AUTH: OWN_OR_UNKNOWN},
@@ -85,6 +87,7 @@ def _add_shared(add, name):
     add("hosts", id=new_id(), kind="run", **host)
     add("data_keys", id=key, purpose="auth", version=int(name[1:]) + 1, kek_id="", wrapped=b"")
     add("signing_keys", kid=name, data_key=key, sealed_private=b"", public_key=b"")
+    add("app_hooks", module=name, hook_hash=name.encode(), data_key=key, sealed=b"")
 
 
 def _add_person(add):
@@ -109,6 +112,8 @@ def _add_person(add):
     add("connections", id=new_id(), module="m", auth="a", name="", **mine)
     sent = {"connection_id": new_id(), "module": "m", "auth": "a", "name": "", "redirect_uri": "", "expires_at": soon}
     add("connection_authorizations", id=new_id(), **sent, **mine)
+    wanted = {"trigger_id": trigger, "capability": "c", "capability_version": 1, "spec": {}}
+    add("subscriptions", id=new_id(), **wanted, **mine)
     add("tasks", id=task, name="", enabled=True, version=1, **mine)
     add("task_versions", task_id=task, version=1, spec={}, pins={}, **mine)
     watched = {"kind": "manual", "capability": "c", "capability_version": 1, "spec": {}, "enabled": True}

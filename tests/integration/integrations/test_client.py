@@ -588,7 +588,7 @@ async def test_a_call_is_made_once_and_its_outcome_kept():
 
 
 async def test_internal_executors_make_no_request():
-    """A capability that runs inside goes to its executor; an unknown executor is told."""
+    """A capability that runs inside goes to its executor with its connection, and not without one."""
     inside = {"execution": "internal", "executor": "echo", "request": None, "response": None, "idempotency": None}
     async with world(says({})) as w:
         doc = document(w.server.port)
@@ -596,8 +596,9 @@ async def test_internal_executors_make_no_request():
             key: value for key, value in (doc["capabilities"][0] | inside).items() if value is not None
         }
         w.capabilities.chat = parse_module(doc)
-        outcome = await w.perform(connection_id=None)
+        outcome, without = await w.perform(), await w.perform(id="c2", connection_id=None)
     assert outcome == Succeeded({"text": "hi"})
+    assert without.code == "connection_required"
 
 
 async def test_an_error_of_ours_is_an_outcome(caplog):
