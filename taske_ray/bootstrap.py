@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from taske_ray.catalog.registry import load_documents
-from taske_ray.clock import SystemClock
+from taske_ray.clock import Clock, SystemClock
 from taske_ray.db.database import Database, Role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.db.fires import FireStore
@@ -129,10 +129,14 @@ def identity_providers(settings: Settings, stack: AsyncExitStack) -> Mapping[str
 
 
 def account_services(
-    settings: Settings, database: Database, keyring: Keyring, providers: Mapping[str, IdentityProvider]
+    settings: Settings,
+    database: Database,
+    keyring: Keyring,
+    providers: Mapping[str, IdentityProvider],
+    clock: Clock | None = None,
 ) -> AccountServices:
     """The services of `/auth`; the keyring needs the purpose `auth`."""
-    sealer, clock, hashing = Sealer(database, keyring), SystemClock(), PasswordHashing()
+    sealer, clock, hashing = Sealer(database, keyring), clock or SystemClock(), PasswordHashing()
     public_keys, url = PublicKeys(database), settings.url
     rules = AccountRules(settings.signup == "open", settings.require_email_verification, url)
     sessions = Sessions(database, signing=SigningKeys(database, sealer), sealer=sealer, issuer=url, clock=clock)

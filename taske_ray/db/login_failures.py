@@ -1,28 +1,32 @@
 """Rows of failed logins, counted for throttling (security, 2.8).
 
-A try is counted before anybody knows whether it is right and taken back when it was, so that many at once are counted.
+A login is written down before anybody knows whether it is right: it is `pending` while its hash is computed, then gone
+or a failure. One whose process died is a failure after a minute.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import distinct, func, text
+from sqlalchemy import distinct, func, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.db.tables import LoginFailure
 
+_settled = or_(~col(LoginFailure.pending), col(LoginFailure.failed_at) < func.clock_timestamp() - timedelta(minutes=1))
+
 
 @dataclass(frozen=True, slots=True)
 class RecentFailures:
-    """What counts against a login: failures of the account as typed, the last of them, those from the same origin.
+    """What counts against a login: failures of the account as typed, the last of them, those being looked at.
 
-    `now` is the database's clock, which they are counted by.
+    `from_address` are failures from the same origin; `now` is the database's clock, which all are counted by.
     """
 
     of_account: int
     last_at: datetime | None
+    pending: int
     from_address: int
     now: datetime
 
@@ -35,20 +39,34 @@ async def lock_logins(tx: AsyncSession, *, email: str) -> None:
 
 async def recent_failures(tx: AsyncSession, *, email: str, address: str | None) -> RecentFailures:
     """Failures of an account in 15 minutes, and of an address of origin in an hour."""
-    by_email = select(func.count(), func.max(LoginFailure.failed_at), func.clock_timestamp()).where(
-        LoginFailure.email == email, col(LoginFailure.failed_at) > func.clock_timestamp() - timedelta(minutes=15)
-    )
+    by_email = select(
+        func.count().filter(_settled),
+        func.max(LoginFailure.failed_at).filter(_settled),
+        func.count().filter(~_settled),
+        func.clock_timestamp(),
+    ).where(LoginFailure.email == email, col(LoginFailure.failed_at) > func.clock_timestamp() - timedelta(minutes=15))
     by_address = select(func.count()).where(
-        LoginFailure.address == address, col(LoginFailure.failed_at) > func.clock_timestamp() - timedelta(hours=1)
+        LoginFailure.address == address,
+        col(LoginFailure.failed_at) > func.clock_timestamp() - timedelta(hours=1),
+        _settled,
     )
-    count, last, now = (await tx.exec(by_email)).one()
-    return RecentFailures(count, last, (await tx.exec(by_address)).one() if address else 0, now)
+    count, last, pending, now = (await tx.exec(by_email)).one()
+    return RecentFailures(count, last, pending, (await tx.exec(by_address)).one() if address else 0, now)
 
 
-async def add_login_failure(tx: AsyncSession, *, email: str, address: str | None, password_tag: bytes) -> int:
-    """Count a login as failed until it is known to be right."""
-    row = insert(LoginFailure).values(email=email, address=address, password_tag=password_tag)
+async def begin_login(tx: AsyncSession, *, email: str, address: str | None, password_tag: bytes) -> int:
+    """Write a login down while it is looked at."""
+    row = insert(LoginFailure).values(email=email, address=address, password_tag=password_tag, pending=True)
     return int((await tx.exec(row.returning(col(LoginFailure.id)))).scalar_one())
+
+
+async def login_failed(tx: AsyncSession, login_id: int) -> None:
+    """The login was wrong."""
+    await tx.exec(
+        update(LoginFailure)
+        .where(col(LoginFailure.id) == login_id)
+        .values(pending=False, failed_at=func.clock_timestamp())
+    )
 
 
 async def accounts_tried_with(tx: AsyncSession, *, password_tag: bytes, within: timedelta) -> int:
@@ -59,6 +77,10 @@ async def accounts_tried_with(tx: AsyncSession, *, password_tag: bytes, within: 
     return (await tx.exec(query)).one()
 
 
-async def drop_login_failures(tx: AsyncSession, *, email: str) -> None:
-    """The owner got in: what was counted against the account is forgotten."""
-    await tx.exec(delete(LoginFailure).where(col(LoginFailure.email) == email))
+async def forgive_logins(tx: AsyncSession, *, email: str, login_id: int | None = None) -> None:
+    """The owner got in, by this login or a reset: what was counted against the account is forgotten."""
+    await tx.exec(
+        delete(LoginFailure).where(
+            col(LoginFailure.email) == email, or_(col(LoginFailure.id) == login_id, ~col(LoginFailure.pending))
+        )
+    )

@@ -13,12 +13,12 @@ from taske_ray.db.tables import OneTimeToken
 
 
 async def add_one_time_token(
-    tx: AsyncSession, *, owner: UUID, digest: bytes, purpose: str, lives: timedelta, address: str | None = None
+    tx: AsyncSession, *, owner: UUID, digest: bytes, purpose: str, lives: timedelta, **values: str | None
 ) -> None:
-    """Remember a token that is about to be mailed; `address` is the one that it is about."""
+    """Remember a token that is about to be mailed; `values`: the address and the password that it is about."""
     await tx.exec(
         insert(OneTimeToken).values(
-            hash=digest, user_id=owner, purpose=purpose, address=address, expires_at=func.clock_timestamp() + lives
+            hash=digest, user_id=owner, purpose=purpose, expires_at=func.clock_timestamp() + lives, **values
         )
     )
 

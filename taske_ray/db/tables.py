@@ -88,6 +88,7 @@ class OneTimeToken(SQLModel, table=True):
     expires_at: datetime = _time()
     used_at: datetime | None = _time(nullable=True)
     address: str | None = Field(default=None, sa_type=Text)
+    password_hash: str | None = Field(default=None, sa_type=Text)
 
 
 class AuthorizationState(SQLModel, table=True):
@@ -192,6 +193,7 @@ class LoginFailure(SQLModel, table=True):
     address: str | None = Field(default=None, sa_type=Text)
     failed_at: datetime | None = _time(default=True)
     password_tag: bytes | None = Field(default=None, sa_type=LargeBinary)
+    pending: bool = False
 
 
 class DataKey(SQLModel, table=True):

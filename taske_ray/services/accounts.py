@@ -15,7 +15,7 @@ from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.passwords import check_password
 from taske_ray.security.tokens import digest
 from taske_ray.services.addresses import canonical_address
-from taske_ray.services.letters import write_letter, write_token_letter
+from taske_ray.services.letters import mail_token_to, token_lives, write_letter, write_token_letter
 from taske_ray.services.origin import Origin, nowhere
 from taske_ray.services.principal import Principal
 from taske_ray.services.trail import record
@@ -56,9 +56,9 @@ class Accounts:
         async with self._database.transaction() as tx:
             if await users.add_user(tx, user):
                 await record(tx, "account.sign_up", by=user.id, origin=origin)
-                await self._ask_to_verify(tx, user)
+                await self._ask_to_verify(tx, user, hashed)
             else:
-                await self._tell_known(tx, address)
+                await self._tell_known(tx, address, hashed)
 
     async def create_user(self, email: str, password: str, *, admin: bool = False) -> str:
         """An active account, made by the operator, who vouches for the address; its id. Raises Invalid, Conflict."""
@@ -79,18 +79,28 @@ class Accounts:
         async with self._database.transaction() as tx:
             used = await one_time_tokens.use_one_time_token(tx, digest=digest(token), purposes=["verify"])
             user = await users.lock_user(tx, owner=used.user_id) if used else None
-            if user is None or used is None or used.address != user.email:
+            if user is None or used is None or used.address != user.email or user.status == "disabled":
                 raise bad_token()
+            if user.status == "pending" and used.password_hash is not None:
+                await users.set_password(tx, owner=user.id, hashed=used.password_hash)
             await users.mark_verified(tx, owner=user.id)
+            await one_time_tokens.drop_one_time_tokens(tx, owner=user.id, purpose="verify")
             await record(tx, "account.verify", by=user.id, origin=origin)
 
-    async def resend(self, email: str) -> None:
-        """Mail another token to an account that has not confirmed its address; for any other nothing happens."""
-        address = canonical_address(email)
+    async def resend(self, email: str, origin: Origin = nowhere) -> None:
+        """Mail another token to an account that has not proved its address; for any other nothing is mailed."""
+        address, url = canonical_address(email), self._rules.url
         async with self._database.transaction() as tx:
-            user = await users.find_user(tx, address)
-            if user is not None and user.verified_at is None and user.status != "disabled":
-                await self._ask_to_verify(tx, user)
+            await mail_token_to(
+                tx,
+                address,
+                "verify",
+                url=url,
+                lives=token_lives,
+                action="account.resend",
+                origin=origin,
+                unverified=True,
+            )
 
     async def get(self, *, owner: UUID) -> dict[str, Any]:
         """The account as its owner sees it."""
@@ -119,17 +129,23 @@ class Accounts:
         while await users.forget_runs(self._database, owner=owner, most=_forgotten_at_once):
             pass  # and what a crash leaves here, housekeeping forgets
 
-    async def _tell_known(self, tx: Transaction, address: str) -> None:
+    async def _tell_known(self, tx: Transaction, address: str, hashed: str) -> None:
         user = await users.find_user(tx, address)
         if user is None or user.status == "disabled":
             return
         if user.status == "pending":
-            await self._ask_to_verify(tx, user)
+            # two chose a password for one address: without the token of its own mail neither counts
+            await users.change_user(tx, owner=user.id, password_hash=None)
+            await self._ask_to_verify(tx, user, hashed)
         else:
             await write_letter(tx, user, "known", url=self._rules.url)
 
-    async def _ask_to_verify(self, tx: Transaction, user: User) -> None:
-        await write_token_letter(tx, user, "verify", purpose="verify", url=self._rules.url, address=user.email)
+    async def _ask_to_verify(self, tx: Transaction, user: User, hashed: str) -> None:
+        """With the token comes the password of the sign-up that it was mailed for, whoever signed up before."""
+        url = self._rules.url
+        await write_token_letter(
+            tx, user, "verify", purpose="verify", url=url, address=user.email, password_hash=hashed
+        )
 
 
 def bad_token() -> Invalid:

@@ -3,22 +3,31 @@
 import re
 import unicodedata
 
+from taske_ray.core.url import BadUrl, canonical_host, literal_address
 from taske_ray.errors import Invalid
 
 _longest = 254
-_pattern = re.compile(r"[^\s@\"(),:;<>\[\]\\]+@[^\s@\"(),:;<>\[\]\\]+")
+_name = re.compile(r"[^\s@\"(),:;<>\[\]\\]{1,64}")
+_invisible = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def canonical_address(text: str) -> str:
-    """The address trimmed, case-folded, its domain in ASCII. Raises Invalid at /email."""
-    address = unicodedata.normalize("NFC", text.strip()).casefold()
-    if len(address) > _longest:
-        raise Invalid.at("/email", "too_long", f"An e-mail address has at most {_longest} characters")
-    if any(unicodedata.category(character).startswith("C") for character in address) or not _pattern.fullmatch(address):
-        raise Invalid.at("/email", "bad_address", "This is not an e-mail address")
-    name, _, domain = address.rpartition("@")
+    """The address trimmed, case-folded, its domain in ASCII (IDNA 2008). Raises Invalid at /email."""
+    trimmed = unicodedata.normalize("NFC", text.strip(" "))
+    name, _, domain = trimmed.rpartition("@")
+    if not _name.fullmatch(name) or any(unicodedata.category(character) in _invisible for character in trimmed):
+        raise _refused("bad_address", "This is not an e-mail address")
     try:
-        ascii_domain = domain.encode("idna").decode()
-    except UnicodeError:
-        raise Invalid.at("/email", "bad_address", "This is not an e-mail address") from None
-    return f"{name}@{ascii_domain}"
+        host = canonical_host(domain)
+    except BadUrl:
+        raise _refused("bad_address", "This is not an e-mail address") from None
+    if literal_address(host) is not None:
+        raise _refused("bad_address", "The domain of an e-mail address is a name")
+    address = f"{name.casefold()}@{host}"
+    if max(len(address), len(trimmed)) > _longest:
+        raise _refused("too_long", f"An e-mail address has at most {_longest} characters")
+    return address
+
+
+def _refused(code: str, message: str) -> Invalid:
+    return Invalid.at("/email", code, message)

@@ -98,12 +98,12 @@ class Codes:
         if step is None:
             await self._refused(owner, origin)
             return None
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             await second_factors.drop_code_failure(tx, failure_id)
         return step
 
     async def _step(self, owner: UUID, read: str, *, confirmed: bool) -> int | None:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             factor = await second_factors.get_totp(tx, owner=owner)
         if factor is None or (factor.confirmed_at is not None) is not confirmed:
             return None
@@ -111,13 +111,13 @@ class Codes:
         return matching_step(secret.decode(), read, self._clock.now())
 
     async def _recovery(self, owner: UUID, label: str, read: str, failure_id: int) -> Proof | None:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             hashed = await second_factors.recovery_hash(tx, owner=owner, label=label)
         right = await self._hashing.verify(hashed, read)
         return Proof(owner, failure_id, "recovery_code", label=label, hashed=hashed) if right and hashed else None
 
     async def _count(self, owner: UUID) -> int:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             await second_factors.lock_codes(tx, owner=owner)
             count, last, now = await second_factors.code_failures(tx, owner=owner, within=counted_for)
             wait = wait_s(count, last, free=free_failures, now=now)
@@ -126,7 +126,7 @@ class Codes:
             return await second_factors.add_code_failure(tx, owner=owner)
 
     async def _refused(self, owner: UUID, origin: Origin) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             await record(tx, "second_factor.use", by=owner, origin=origin, result="refused")
             count, _, _ = await second_factors.code_failures(tx, owner=owner, within=counted_for)
             user = await users.get_user(tx, owner=owner) if count >= free_failures else None

@@ -50,7 +50,7 @@ class Entrance:
 
         Raises Unauthenticated for an account that is not active (unverified, disabled, gone).
         """
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=user_id) as tx:
             user = await users.lock_user(tx, owner=user_id)
             if user is None or user.status != "active":
                 raise refused_login()
@@ -73,7 +73,7 @@ class Entrance:
         proof = await self._codes.prove(tried.user_id, code, origin, mailed=mailed)
         if proof is None:
             raise wrong_code()
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=tried.user_id) as tx:
             user = await users.lock_user(tx, owner=tried.user_id)
             if user is None or user.status != "active" or not await challenges.use_challenge(tx, digest=hashed):
                 raise _dead_challenge()

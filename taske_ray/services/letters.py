@@ -9,10 +9,11 @@ from importlib.resources import files
 
 from taske_ray.clock import new_id
 from taske_ray.db.database import Transaction
-from taske_ray.db.mails import add_mail, mails_to
+from taske_ray.db.mails import add_mail, lock_mails_to, mail_token, mails_to
 from taske_ray.db.one_time_tokens import add_one_time_token
 from taske_ray.db.tables import Mail, User
 from taske_ray.security.tokens import digest, new_token
+from taske_ray.services.origin import Origin
 
 languages = ("ko", "en", "ja")
 most_an_hour = 5
@@ -27,6 +28,7 @@ async def write_letter(
     `to`: another address of theirs than the account's. `values` fill the text in.
     """
     address = to or user.email
+    await lock_mails_to(tx, address=address, purpose=purpose)
     if await mails_to(tx, address=address, purpose=purpose, within=timedelta(hours=1)) >= most_an_hour:
         return False
     subject, text = letter_text(user.locale, purpose)
@@ -36,7 +38,7 @@ async def write_letter(
     return True
 
 
-async def write_token_letter(
+async def write_token_letter(  # noqa: PLR0913 - what a token is bound to
     tx: Transaction,
     user: User,
     letter: str,
@@ -46,14 +48,55 @@ async def write_token_letter(
     to: str | None = None,
     lives: timedelta = token_lives,
     address: str | None = None,
+    password_hash: str | None = None,
     **values: str | int,
 ) -> bool:
-    """A letter with a fresh token for one `purpose`, perhaps about an `address`; False when it was one too many."""
+    """A letter with a fresh token for one `purpose`; False when it was one too many.
+
+    `address` and `password_hash` come into force, or back, with the token; `values` fill the text in.
+    """
     token = new_token()
     if not await write_letter(tx, user, letter, url=url, to=to, token=token, **values):
         return False
-    await add_one_time_token(tx, owner=user.id, digest=digest(token), purpose=purpose, lives=lives, address=address)
+    about = {"address": address, "password_hash": password_hash}
+    await add_one_time_token(tx, owner=user.id, digest=digest(token), purpose=purpose, lives=lives, **about)
     return True
+
+
+async def mail_token_to(
+    tx: Transaction,
+    email: str,
+    purpose: str,
+    *,
+    url: str,
+    lives: timedelta,
+    action: str,
+    origin: Origin,
+    unverified: bool = False,
+) -> None:
+    """A letter with a fresh token to whoever has an address, `unverified`: only while it is that; recorded as `action`.
+
+    For an address without an account nothing is mailed, and it takes as long.
+    """
+    token = new_token()
+    texts = [letter_text(language, purpose) for language in languages]
+    await lock_mails_to(tx, address=email, purpose=purpose)
+    await mail_token(
+        tx,
+        email=email,
+        purpose=purpose,
+        languages=list(languages),
+        subjects=[subject for subject, _ in texts],
+        bodies=[text.format(url=url, token=token) for _, text in texts],
+        unverified=unverified,
+        most=most_an_hour,
+        digest=digest(token),
+        lives=lives,
+        mail_id=new_id(),
+        audit_id=new_id(),
+        action=action,
+        address=origin.address,
+    )
 
 
 @cache

@@ -22,6 +22,7 @@ from taske_ray.services.trail import record
 free_failures = 10
 most_from_address = 100
 spraying_accounts = 20
+most_at_once = 20
 _spraying_within = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Logins:
         """Prove again who one is, without another session. Raises Unauthenticated, Invalid, TooManyRequests."""
         owner = principal.user_id
         user = await self._checked(principal.email, password, origin)
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             enrolled = await second_factors.is_enrolled(tx, owner=owner)
         proof = None
         if enrolled:
@@ -59,7 +60,7 @@ class Logins:
             proof = await self._codes.prove(owner, code, origin)
             if proof is None:
                 raise wrong_code()
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             if proof is not None and not await self._codes.spend(tx, proof, origin):
                 raise wrong_code()
             if principal.session_id is None or user.id != owner:
@@ -70,42 +71,48 @@ class Logins:
 
     async def _checked(self, typed: str, password: str, origin: Origin) -> User:
         """The active account with this address and password. One hash is computed whatever there is to compare."""
-        await self._count(typed, password, origin)
+        tag = keyed_tag(self._tag_key, password)
+        login_id = await self._begin(typed, tag, origin)
         async with self._database.transaction() as tx:
             user = await users.find_user(tx, typed)
         right = await self._hashing.verify(user.password_hash if user else None, password)
         if user is None or not right or user.status != "active":
-            await self._refuse(user, password, origin)
+            await self._refuse(login_id, user, tag, origin)
             raise refused_login()
         stale = user.password_hash is not None and needs_rehash(user.password_hash)
         fresh = await self._hashing.hash(password) if stale else None
         async with self._database.transaction() as tx:
-            await login_failures.drop_login_failures(tx, email=typed)
+            await login_failures.forgive_logins(tx, email=typed, login_id=login_id)
             if fresh is not None:
                 await users.rehash_password(tx, owner=user.id, old=user.password_hash, new=fresh)
         return user
 
-    async def _count(self, typed: str, password: str, origin: Origin) -> None:
-        tag = keyed_tag(self._tag_key, password)
+    async def _begin(self, typed: str, tag: bytes, origin: Origin) -> int:
+        """Write the login down, unless it has to wait. Raises TooManyRequests."""
         async with self._database.transaction() as tx:
             await login_failures.lock_logins(tx, email=typed)
             found = await login_failures.recent_failures(tx, email=typed, address=origin.address)
             if found.from_address >= most_from_address:
                 raise TooManyRequests("Too many failed logins from this address", retry_after_s=longest_s)
             wait = wait_s(found.of_account, found.last_at, free=free_failures, now=found.now)
-            if wait:
-                raise TooManyRequests("Too many failed logins; try again later", retry_after_s=wait)
-            await login_failures.add_login_failure(tx, email=typed, address=origin.address, password_tag=tag)
+            if wait or found.pending >= _most_pending(found.of_account):
+                raise TooManyRequests("Too many failed logins; try again later", retry_after_s=wait or 1)
+            return await login_failures.begin_login(tx, email=typed, address=origin.address, password_tag=tag)
 
-    async def _refuse(self, user: User | None, password: str, origin: Origin) -> None:
-        tag = keyed_tag(self._tag_key, password)
+    async def _refuse(self, login_id: int, user: User | None, tag: bytes, origin: Origin) -> None:
         async with self._database.transaction() as tx:
+            await login_failures.login_failed(tx, login_id)
             await record(tx, "session.begin", by=user.id if user else None, origin=origin, result="refused")
             tried = await login_failures.accounts_tried_with(tx, password_tag=tag, within=_spraying_within)
             if tried == spraying_accounts:
                 _log.warning("one password failed with %d accounts within an hour", tried)
                 detail = {"accounts": tried}
                 await record(tx, "login.spraying", by=None, origin=origin, result="alarm", detail=detail)
+
+
+def _most_pending(failures: int) -> int:
+    """How many logins of one account are looked at at once: a few of a fleet that starts, one where guessing began."""
+    return most_at_once if failures < free_failures else 1
 
 
 def _typed(email: str) -> str:

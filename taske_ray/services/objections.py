@@ -52,7 +52,7 @@ class Objections:
     async def by_session(self, session_id: str, principal: Principal, origin: Origin) -> None:
         """Somebody else is in this session of the caller's account. Raises NotFound."""
         found, owner = parse_id("session", session_id), principal.user_id
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             await users.lock_user(tx, owner=owner)
             session = await sessions.get_session(tx, owner=owner, session_id=found)
             if session is None:

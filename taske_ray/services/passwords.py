@@ -13,7 +13,7 @@ from taske_ray.services.accounts import bad_token
 from taske_ray.services.addresses import canonical_address
 from taske_ray.services.codes import Codes, Proof
 from taske_ray.services.entrance import wrong_code
-from taske_ray.services.letters import write_token_letter
+from taske_ray.services.letters import mail_token_to, write_token_letter
 from taske_ray.services.objections import not_me
 from taske_ray.services.origin import Origin
 from taske_ray.services.principal import Principal
@@ -39,7 +39,7 @@ class Passwords:
         """Another password for who is logged in, and one new session instead of all. Raises Invalid."""
         check_password(password, address=principal.email)
         hashed = await self._hashing.hash(password)
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=principal.user_id) as tx:
             user = await users.lock_user(tx, owner=principal.user_id)
             if user is None:
                 raise Unauthenticated
@@ -52,13 +52,9 @@ class Passwords:
         """Mail a token to choose a new password; for an unknown address nothing happens, and takes as long."""
         address = canonical_address(email)
         async with self._database.transaction() as tx:
-            user = await users.find_user(tx, address)
-            known = user is not None and user.status != "disabled"
-            await record(tx, "password.forget", by=user.id if user else None, origin=origin)
-            if user is not None and known:
-                await write_token_letter(
-                    tx, user, "reset", purpose="reset", url=self._url, lives=reset_lives, address=address
-                )
+            await mail_token_to(
+                tx, address, "reset", url=self._url, lives=reset_lives, action="password.forget", origin=origin
+            )
 
     async def reset(self, token: str, password: str, code: str | None, origin: Origin) -> None:
         """Another password for who got the mail, and a code where a second factor is enrolled. Logs nobody in.
@@ -98,7 +94,7 @@ class Passwords:
         await self._sessions.end_all(tx, owner=user.id)
         await self._set(tx, user, hashed)
         await users.mark_verified(tx, owner=user.id)  # who reads its mail has the address
-        await login_failures.drop_login_failures(tx, email=user.email)
+        await login_failures.forgive_logins(tx, email=user.email)
         await record(tx, "password.reset", by=user.id, origin=origin)
 
     async def _set(self, tx: Transaction, user: User, hashed: str) -> None:

@@ -41,7 +41,7 @@ class SecondFactors:
         """A new secret, shown this once and in use after `confirm`. Raises Conflict."""
         owner, secret = principal.user_id, new_totp_secret()
         key, sealed = await self._sealer.seal(secret.encode(), owner=owner, purpose="auth", place=totp_place(owner))
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             if not await second_factors.begin_totp(tx, owner=owner, data_key=key, sealed=sealed):
                 raise Conflict("One-time codes are in use already; remove them first", code="already_enrolled")
             await record(tx, "second_factor.begin", by=principal, origin=origin)
@@ -57,7 +57,7 @@ class SecondFactors:
         codes = new_recovery_codes()
         hashes = await asyncio.gather(*(self._hashing.hash(read_code(one)) for one in codes))
         by_label = {str(label_of(read_code(one))): hashed for one, hashed in zip(codes, hashes, strict=True)}
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             user = await users.lock_user(tx, owner=owner)
             if user is None or not await second_factors.confirm_totp(tx, owner=owner, step=step):
                 raise Conflict("One-time codes are in use already", code="already_enrolled")
@@ -74,7 +74,7 @@ class SecondFactors:
         proof = await self._codes.prove(owner, code, origin)
         if proof is None:
             raise _wrong_code()
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=owner) as tx:
             user = await users.lock_user(tx, owner=owner)
             if user is None or not await self._codes.spend(tx, proof, origin):
                 raise _wrong_code()
@@ -85,7 +85,7 @@ class SecondFactors:
         return await self._sessions.hand_out(begun)
 
     async def _require_enrolled(self, principal: Principal, *, confirmed: bool) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=principal.user_id) as tx:
             factor = await second_factors.get_totp(tx, owner=principal.user_id)
         if factor is None or (confirmed and factor.confirmed_at is None):
             raise Conflict("There are no one-time codes to begin with", code="not_enrolled")

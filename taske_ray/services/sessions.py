@@ -136,7 +136,7 @@ class Sessions:
 
     async def list(self, principal: Principal, *, after: UUID | None, limit: int) -> list[dict[str, Any]]:
         """A page of the caller's live sessions, newest first."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=principal.user_id) as tx:
             rows = await sessions.list_sessions(tx, owner=principal.user_id, after=after, limit=limit)
         return [_view(row, current=row.id == principal.session_id) for row in rows]
 
@@ -146,7 +146,7 @@ class Sessions:
             raise NotFound
 
     async def _end(self, session_id: UUID, principal: Principal, origin: Origin) -> bool:
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(owner=principal.user_id) as tx:
             ended = await sessions.end_session(tx, owner=principal.user_id, session_id=session_id)
             if ended:
                 await record(tx, "session.end", by=principal, origin=origin, object_=format_id("session", session_id))

@@ -35,9 +35,9 @@ async def verify(body: wire.Verify, services: Services, request: Request) -> Res
 
 
 @router.post("/verify/resend", status_code=202, response_model=wire.Accepted, openapi_extra=needs("public"))
-async def resend(body: wire.Forgotten, services: Services) -> Response:
+async def resend(body: wire.Forgotten, services: Services, request: Request) -> Response:
     """Ask for another mail with a token. The answer is the same for an unknown or confirmed address."""
-    await services.accounts.resend(body.email)
+    await services.accounts.resend(body.email, origin_of(request))
     return answer(_mailed, 202)
 
 

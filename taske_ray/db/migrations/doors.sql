@@ -122,6 +122,11 @@ CREATE OR REPLACE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY
     refreshes AS (
         DELETE FROM refresh_tokens WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
     ),
+    swept AS (
+        UPDATE refresh_tokens SET successor_sealed = NULL
+        WHERE successor_sealed IS NOT NULL AND used_at < clock_timestamp() - interval '10 seconds'
+          AND expires_at >= clock_timestamp() - interval '1 day'
+    ),
     ended AS (
         DELETE FROM sessions WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
     ),

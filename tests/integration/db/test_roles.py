@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 OF_AUTH = {
     *("abandon_idempotent", "authenticate_key", "authenticate_session", "begin_idempotent", "finish_idempotent"),
-    "forget_runs",
+    *("forget_runs", "mail_token"),
 }
 """Statements of `/auth`."""
 OF_TASKS = {

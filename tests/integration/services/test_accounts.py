@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from taske_ray.clock import SystemClock
@@ -24,7 +25,7 @@ HERE = Origin("192.0.2.1", "pytest")
 
 async def mails_to(database, address):
     async with database.transaction() as tx:
-        return [mail for mail in await list_mails(tx, limit=1000) if mail.recipients == [address]]
+        return [mail for mail in reversed(await list_mails(tx, limit=1000)) if mail.recipients == [address]]
 
 
 async def principal_of(email, logins, authentication):
@@ -62,18 +63,84 @@ async def test_sign_up_of_a_known_address_writes_to_it(accounts, email, database
     assert [mail.purpose for mail in await mails_to(database, email)] == ["known"]
 
 
-async def test_fifty_sign_ups_at_once_make_one_account(accounts, database):
-    """Concurrent sign-ups of one address end without an error and with five mails at most."""
+async def test_fifty_sign_ups_at_once_make_one_account(accounts, database, database_url):
+    """Concurrent sign-ups of one address make one account and five mails; who is not served is told to come later."""
     address = f"{uuid4().hex}@example.com"
+    outcomes = await asyncio.gather(*(accounts.sign_up(address, PASSWORD) for _ in range(50)), return_exceptions=True)
+    assert all(one is None or isinstance(one, TooManyRequests) for one in outcomes)
+    assert len(await mails_to(database, address)) == 5
+    with psycopg.connect(database_url) as connection:
+        count = connection.execute("SELECT count(*) FROM users WHERE email = %s", [address]).fetchone()
+    assert count == (1,)
 
-    async def sign_up():
-        try:
-            await accounts.sign_up(address, PASSWORD)
-        except TooManyRequests:
-            return
 
-    await asyncio.gather(*(sign_up() for _ in range(50)))
-    assert 1 <= len(await mails_to(database, address)) <= 8
+async def test_a_closed_service_makes_no_accounts_and_tells_nothing(database, email):
+    """Closed sign-up refuses every address alike; the operator's own way stays open."""
+    closed = Accounts(database, hashing=PasswordHashing(), rules=AccountRules(signup_open=False))
+    for address in (email, f"{uuid4().hex}@example.com", "no address"):
+        with pytest.raises(Forbidden) as refused:
+            await closed.sign_up(address, PASSWORD)
+        assert refused.value.code == "signup_closed"
+    assert await mails_to(database, email) == []
+    assert await closed.create_user(f"{uuid4().hex}@example.com", PASSWORD)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_each_sign_up_brings_its_own_password(accounts, logins, database, which):
+    """Who signed up first for somebody else's address gets nothing from the owner's confirmation (pre-hijacking)."""
+    address, passwords = f"{uuid4().hex}@example.com", ("nine blue bottles on a wall", PASSWORD)
+    for password in passwords:
+        await accounts.sign_up(address, password)
+    tokens = [re.search(r"#token=([\w-]+)", mail.body_text)[1] for mail in await mails_to(database, address)]
+    await accounts.verify(tokens[which])
+    with pytest.raises(Unauthenticated):
+        await logins.log_in(address, passwords[1 - which], HERE)
+    assert (await logins.log_in(address, passwords[which], HERE)).access_token
+    with pytest.raises(Invalid):
+        await accounts.verify(tokens[1 - which])
+
+
+async def test_a_resent_token_brings_nobodys_password_when_two_signed_up(accounts, services, logins, database):
+    """The address is confirmed, and its owner chooses a password by mail."""
+    address, passwords = f"{uuid4().hex}@example.com", ("nine blue bottles on a wall", PASSWORD)
+    for password in passwords:
+        await accounts.sign_up(address, password)
+    await accounts.resend(address)
+    await accounts.verify(re.search(r"#token=([\w-]+)", (await mails_to(database, address))[-1].body_text)[1])
+    for password in passwords:
+        with pytest.raises(Unauthenticated):
+            await logins.log_in(address, password, HERE)
+    await services.passwords.forget(address, HERE)
+    token = re.search(r"#token=([\w-]+)", (await mails_to(database, address))[-1].body_text)[1]
+    await services.passwords.reset(token, PASSWORD, None, HERE)
+    assert (await logins.log_in(address, PASSWORD, HERE)).access_token
+
+
+async def test_another_mail_goes_only_to_who_waits_for_one(accounts, logins, database, email):
+    """Resending gives a second token that works like the first; confirmed and unknown addresses get nothing."""
+    address = f"{uuid4().hex}@example.com"
+    await accounts.sign_up(address, PASSWORD)
+    for one in (address, email, "nobody@example.com"):
+        await accounts.resend(one)
+    mails = await mails_to(database, address)
+    assert [mail.purpose for mail in mails] == ["verify"] * 2
+    assert await mails_to(database, email) == await mails_to(database, "nobody@example.com") == []
+    for mail in mails[:1]:
+        await accounts.verify(re.search(r"#token=([\w-]+)", mail.body_text)[1])
+    assert (await logins.log_in(address, PASSWORD, HERE)).access_token
+
+
+@pytest.mark.parametrize(("locale", "word"), [("ko", "확인"), ("ja", "確認"), ("en", "Confirm"), (None, "Confirm")])
+async def test_mails_are_in_the_language_of_the_account(accounts, database, locale, word):
+    """Also those that are sent without anybody being logged in; no token stands in the subject."""
+    address = f"{uuid4().hex}@example.com"
+    await accounts.sign_up(address, PASSWORD, locale)
+    await accounts.resend(address)
+    first, second = await mails_to(database, address)
+    assert first.subject == second.subject
+    assert word in first.subject
+    assert ISSUER in first.body_text
+    assert re.search(r"#token=([\w-]+)", first.body_text)[1] not in first.subject
 
 
 async def test_addresses_have_one_spelling(accounts, email):

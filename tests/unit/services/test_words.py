@@ -49,6 +49,9 @@ def test_schemas_carry_titles_in_the_language():
         (" Mina@Example.COM ", "mina@example.com"),
         ("mina@예시.한국", "mina@xn--vv4b11d.xn--3e0b707e"),
         ("a.b+c@x.example", "a.b+c@x.example"),
+        ("MÜLLER@faß.de", "müller@xn--fa-hia.de"),
+        ("a@b.example.", "a@b.example"),
+        ("u\u0308@b.example", "\u00fc@b.example"),
     ],
 )
 def test_one_spelling(text, address):
@@ -57,7 +60,12 @@ def test_one_spelling(text, address):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "mina", "a@b@c", "a b@c.d", "a@", "@b", "a@b\n.c", "a@" + "b" * 300, "a\u202eb@c.d"]
+    "text",
+    [
+        *("", "mina", "a@b@c", "a b@c.d", "a@", "@b", "a@b\n.c", "a@b.c\n", "a@" + "b" * 300, "a\u202eb@c.d"),
+        *("a\u200b@b.c", "a\0@b.c", "x" * 65 + "@b.c", "x" * 64 + "@" + "b." * 95 + "c", "a@b..c", "a@1.2.3.4"),
+        "a@[::1]",
+    ],
 )
 def test_what_is_no_address(text):
     """Control characters, line breaks, missing parts and excess length are refused at /email."""
