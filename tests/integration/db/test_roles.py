@@ -20,12 +20,28 @@ OF_AUTH = {
 """Statements of `/auth`."""
 OF_TASKS = {
     *("abandon_idempotent", "authenticate_key", "authenticate_session", "begin_idempotent", "finish_idempotent"),
-    *("create_task", "delete_task", "list_tasks", "list_tasks_named", "read_task", "replace_task", "switch_task"),
+    *(
+        "create_task",
+        "delete_task",
+        "list_tasks",
+        "list_tasks_named",
+        "read_task",
+        "replace_task",
+        "switch_task",
+        "rotate_hook",
+    ),
     *("cancel_run", "copy_steps", "list_runs", "list_runs_of_task", "read_run", "read_steps", "resolve_run"),
     *("instants_with_runs", "resume_triggers", "task_version"),
 }
 """Statements of `/api/v1` that are about one user; what fires runs is the engine's."""
-OF_THE_API = (OF_AUTH - {"forget_runs"}) | {"create_task", "delete_task", "replace_task", "switch_task", "copy_steps"}
+OF_THE_API = (OF_AUTH - {"forget_runs"}) | {
+    "create_task",
+    "delete_task",
+    "replace_task",
+    "switch_task",
+    "copy_steps",
+    "rotate_hook",
+}
 """Statements that touch what the engine may not; `keep_zone` and its like run at the start."""
 OF_THE_START = {"keep_zone", "schedule_zones"}
 SECRET = ["sessions", "refresh_tokens", "one_time_tokens", "api_keys", "signing_keys", "login_failures"]
