@@ -1,7 +1,8 @@
-"""`taske user create` (directly in the database) and `taske login` (over HTTP)."""
+"""`taske user create` and `role` (directly in the database) and `taske login` (over HTTP)."""
 
 import socket
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ from taske_ray.cli.output import is_terminal, say
 
 users = typer.Typer(no_args_is_help=True, help="Accounts, made by the operator.")
 DataDir = Annotated[Path | None, typer.Option(help="The service's data directory; else TASKE_DATA_DIR.")]
+
+
+class Role(StrEnum):
+    """What somebody may do."""
+
+    user = "user"
+    admin = "admin"
 
 
 @users.command("create")
@@ -38,6 +46,23 @@ def create_user(
     with with_database(data_dir) as run:
         user_id = run(create)
     say(f"Created {user_id}")
+
+
+@users.command("role")
+def set_role(email: str, role: Role, *, data_dir: DataDir = None) -> None:
+    """Make somebody an administrator, or no longer; their sessions end at once, whether the service runs or not."""
+    from taske_ray.cli.database import with_database
+    from taske_ray.db.database import Database
+    from taske_ray.security.hashing import PasswordHashing
+    from taske_ray.services.accounts import AccountRules, Accounts
+
+    async def change(database: Database) -> str:
+        accounts = Accounts(database, hashing=PasswordHashing(), rules=AccountRules())
+        return await accounts.set_role(email, admin=role is Role.admin)
+
+    with with_database(data_dir) as run:
+        user_id = run(change)
+    say(f"{user_id} is {role.value}")
 
 
 def login(

@@ -8,6 +8,7 @@ VaultError and no detail. Opening credentials is not here: `integrations/credent
 
 import base64
 import binascii
+import itertools
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ from taske_ray.security.sealed import (
 
 all_purposes: tuple[Purpose, ...] = get_args(Purpose)
 _least_distinct_bytes = 8
+_weak = "TASKE_MASTER_KEY must be 32 random bytes, base64, like those of `openssl rand -base64 32`"
 
 
 def read_master_key(text: str) -> bytes:
@@ -46,6 +48,8 @@ def read_master_key(text: str) -> bytes:
     except (binascii.Error, ValueError):
         raise StartRefused("TASKE_MASTER_KEY must be base64") from None
     _check_master(key)
+    if _is_made_up(key):
+        raise StartRefused(_weak)
     return key
 
 
@@ -120,7 +124,14 @@ def open_sealed(key: DataKey, place: Place, stored: bytes) -> bytes:
 
 def _check_master(key: bytes) -> None:
     if len(key) < key_bytes or len(set(key)) < _least_distinct_bytes:
-        raise StartRefused("TASKE_MASTER_KEY must be 32 random bytes, base64; `taske` prints a fresh one on request")
+        raise StartRefused(_weak)
+
+
+def _is_made_up(key: bytes) -> bool:
+    """A row of numbers or the same half twice, as examples are: no random key is either."""
+    steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
+    half = len(key) // 2
+    return len(steps) == 1 or key[:half] == key[half : 2 * half]
 
 
 def _kek_id(master: bytes) -> str:

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from taske_ray.clock import new_id
 from taske_ray.core.ids import format_id
-from taske_ray.db import one_time_tokens, users
+from taske_ray.db import challenges, one_time_tokens, sessions, users
 from taske_ray.db.database import Database, Transaction
 from taske_ray.db.tables import User
-from taske_ray.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from taske_ray.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.passwords import check_password
 from taske_ray.security.tokens import digest
@@ -72,6 +72,24 @@ class Accounts:
                 raise Conflict(f"There is an account for {address} already", code="address_taken")
             await users.mark_verified(tx, owner=user.id)
             await record(tx, "account.create", by=user.id, detail={"role": role})
+        return format_id("user", user.id)
+
+    async def set_role(self, email: str, *, admin: bool) -> str:
+        """The operator's word on what somebody may do; all their sessions end, so that no token outlives it; their id.
+
+        Raises Invalid, NotFound.
+        """
+        address, role = canonical_address(email), "admin" if admin else "user"
+        async with self._database.transaction() as tx:
+            found = await users.find_user(tx, address)
+            user = await users.lock_user(tx, owner=found.id) if found else None
+            if user is None:
+                raise NotFound(f"There is no account for {address}")
+            if user.role != role:
+                await users.change_user(tx, owner=user.id, role=role)
+                await sessions.end_all_sessions(tx, owner=user.id)
+                await challenges.void_challenges(tx, owner=user.id)
+                await record(tx, "account.role", by=user.id, detail={"role": role})
         return format_id("user", user.id)
 
     async def verify(self, token: str, origin: Origin = nowhere) -> None:

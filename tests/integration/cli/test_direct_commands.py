@@ -48,6 +48,18 @@ def test_a_taken_address_is_refused(taske, capsys):
     assert "already" in capsys.readouterr().err
 
 
+def test_user_role(taske, fresh_database_url, capsys):
+    """A role is changed by address, said, and repeated without harm; an unknown address or role is refused."""
+    assert taske("user", "create", "mina@example.com", "--password-stdin", stdin="correct horse battery") == 0
+    for role in ("admin", "admin", "user"):
+        assert taske("user", "role", "Mina@Example.com", role) == 0
+        assert rows(fresh_database_url, "SELECT role FROM users") == [(role,)]
+        assert capsys.readouterr().out.rstrip().endswith(f"is {role}")
+    assert taske("user", "role", "nobody@example.com", "admin") == 1
+    assert "nobody@example.com" in capsys.readouterr().err
+    assert taske("user", "role", "mina@example.com", "owner") == 2
+
+
 def test_a_weak_password_is_refused_with_its_pointer(taske, capsys):
     """A password against the rules is told like a 422 of the API."""
     assert taske("user", "create", "a@example.com", "--password-stdin", stdin="short") == 1

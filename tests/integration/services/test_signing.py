@@ -6,12 +6,13 @@ import psycopg
 import pytest
 
 from taske_ray.clock import SystemClock
+from taske_ray.core.ids import format_id
 from taske_ray.db import keys
 from taske_ray.errors import Unauthenticated
 from taske_ray.security.sealed import VaultError
 from taske_ray.security.vault import Keyring, new_master_key, read_master_key
 from taske_ray.services.authentication import Authentication
-from taske_ray.services.origin import Origin
+from taske_ray.services.origin import Origin, nowhere
 from taske_ray.services.sealing import Sealer
 from taske_ray.services.signing import PublicKeys, SigningKeys
 
@@ -131,29 +132,77 @@ async def test_a_private_key_opens_under_its_own_id_only(database, database_url,
     assert (await SigningKeys(database, sealer).current()).kid == (await signing.current()).kid
 
 
-async def test_what_ends_an_account_or_a_session_ends_its_tokens(database, database_url, logins, authentication, email):
-    """An old token is refused on the next request in every process once its session or account ends."""
-    warm = replica(database)
-    endings = [
-        "UPDATE sessions SET revoked_at = clock_timestamp() WHERE revoked_at IS NULL",
-        "UPDATE sessions SET expires_at = clock_timestamp()",
-        f"UPDATE users SET status = 'disabled' WHERE email = '{email}'",
-        f"UPDATE users SET not_before = clock_timestamp() + interval '2 seconds' WHERE email = '{email}'",
-    ]
-    for ending in endings:
-        change(database_url, f"UPDATE users SET status = 'active', not_before = '1970-01-01' WHERE email = '{email}'")
-        token = (await logins.log_in(email, PASSWORD, Origin())).access_token
-        await warm.authenticate(f"Bearer {token}")
-        change(database_url, ending)
-        for process in (warm, authentication):
-            with pytest.raises(Unauthenticated):
-                await process.authenticate(f"Bearer {token}")
+async def log_out(services, principal, **_):
+    await services.sessions.log_out(principal, nowhere)
 
 
-async def test_a_role_is_never_read_from_the_token(database, database_url, logins, email):
-    """A changed role counts from the next request of the same token."""
+async def end_elsewhere(services, principal, **_):
+    other = await services.logins.log_in(principal.email, PASSWORD, nowhere)
+    by = await services.authentication.authenticate(f"Bearer {other.access_token}")
+    await services.sessions.end(format_id("session", principal.session_id), by, nowhere)
+
+
+async def change_password(services, principal, **_):
+    await services.passwords.change(principal, "another long password 7", nowhere)
+
+
+async def steal(services, _principal, *, tokens, **_):
+    second = await services.sessions.refresh(tokens.refresh_token, nowhere)
+    await services.sessions.refresh(second.refresh_token, nowhere)
+    with pytest.raises(Unauthenticated):
+        await services.sessions.refresh(tokens.refresh_token, nowhere)
+
+
+async def object_to_session(services, principal, **_):
+    other = await services.logins.log_in(principal.email, PASSWORD, nowhere)
+    by = await services.authentication.authenticate(f"Bearer {other.access_token}")
+    await services.objections.by_session(format_id("session", principal.session_id), by, nowhere)
+
+
+async def promote(services, principal, **_):
+    await services.accounts.set_role(principal.email, admin=True)
+
+
+async def demote(services, principal, *, url, **_):
+    change(url, f"UPDATE users SET role = 'admin' WHERE id = '{principal.user_id}'")
+    await services.accounts.set_role(principal.email, admin=False)
+
+
+async def delete(services, principal, **_):
+    await services.accounts.delete(principal, nowhere)
+
+
+async def disable(_services, principal, *, url, **_):
+    change(url, f"UPDATE users SET status = 'disabled' WHERE id = '{principal.user_id}'")
+
+
+async def expire(_services, principal, *, url, **_):
+    change(url, f"UPDATE sessions SET expires_at = clock_timestamp() WHERE id = '{principal.session_id}'")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [log_out, end_elsewhere, change_password, steal, object_to_session, promote, demote, delete, disable, expire],
+)
+async def test_what_ends_a_session_ends_its_tokens_at_once(api_database, database_url, services, email, ending):
+    """Who holds an old token is refused on the next request, in every process, by access and by refresh token."""
+    tokens = await services.logins.log_in(email, PASSWORD, nowhere)
+    bearer = f"Bearer {tokens.access_token}"
+    processes = [replica(api_database), replica(api_database)]
+    for process in processes:
+        principal = await process.authenticate(bearer)
+    await ending(services, principal, tokens=tokens, url=database_url)
+    for process in (*processes, replica(api_database)):
+        with pytest.raises(Unauthenticated):
+            await process.authenticate(bearer)
+    with pytest.raises(Unauthenticated):
+        await services.sessions.refresh(tokens.refresh_token, nowhere)
+
+
+async def test_a_role_is_never_read_from_the_token(database, database_url, services, email):
+    """Whatever way a role changes, it counts from the next request of the same token."""
     warm = replica(database)
-    token = (await logins.log_in(email, PASSWORD, Origin())).access_token
+    token = (await services.logins.log_in(email, PASSWORD, nowhere)).access_token
     for role in ("user", "admin", "user"):
         change(database_url, f"UPDATE users SET role = '{role}' WHERE email = '{email}'")
         assert (await warm.authenticate(f"Bearer {token}")).role == role

@@ -1,7 +1,9 @@
 """The vault opens what it sealed, there and nowhere else."""
 
 import base64
+import re
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -158,12 +160,27 @@ def test_old_master_keys_only_unwrap(ring, key):
         "not base64! not base64! not base64! not base64!",
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         base64.b64encode(b"x" * 31).decode(),
+        base64.b64encode(bytes(range(31))).decode(),
+        base64.b64encode(bytes(range(32))).decode(),
+        base64.b64encode(bytes(range(255, 215, -1))).decode(),
+        base64.b64encode(b"0123456789abcdef" * 2).decode(),
+        base64.b64encode(b"change-me!" * 4).decode(),
     ],
 )
 def test_weak_master_keys_stop_the_start(text):
-    """A short or a constant master key is refused."""
+    """A short, constant, counted or repeated master key is refused."""
     with pytest.raises(StartRefused):
         read_master_key(text)
+
+
+def test_no_key_that_our_pages_show_is_accepted():
+    """Whatever in the documentation looks like a key of 32 bytes would refuse the start."""
+    root = Path(__file__).parents[3]
+    pages = [root / "README.md", root / "cluster.yaml", *root.glob("docs/**/*.md"), *root.glob("examples/*")]
+    shown = {text for page in pages for text in re.findall(r"(?<![\w+/-])[\w+/]{43}=", page.read_text("utf-8"))}
+    for text in shown:
+        with pytest.raises(StartRefused):
+            read_master_key(text)
 
 
 def test_a_fresh_master_key_is_good():
