@@ -61,7 +61,7 @@ class RunHost:
         process.every(lambda: _rescue_s, self._rescue)
         process.every(lambda: _recorded_s, self._pool.tell_recorded)
         self._fires = FireStore(process.database, limits=process.settings.limits)
-        self._failures = Failures(RunEnds(process.database), self._fires)
+        self._failures = Failures(RunEnds(process.database), self._fires, process.settings.limits)
         process.every(lambda: _failures_s, self._tell_failures)
 
     async def take(self, runs: list[AssignedRun]) -> None:

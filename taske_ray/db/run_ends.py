@@ -1,12 +1,18 @@
 """Ends of runs that somebody is told of: written with the end itself, taken by any host, settled once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from taske_ray.db import queries
 from taske_ray.db.database import Database
+from taske_ray.limits import Limits
+
+_add_letter = (
+    "INSERT INTO mails (id, user_id, recipients, subject, body_text, purpose)"
+    " VALUES (%(id)s, %(user_id)s, ARRAY[%(email)s], %(subject)s, %(text)s, 'task_switched_off')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,18 @@ class Letter:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """A task that has done nothing but fail, and whom to tell. `reason` begins with its code, `failing`."""
+
+    task_id: UUID
+    user_id: UUID
+    task_name: str
+    reason: str
+    locale: str | None
+    email: str | None
+
+
 class RunEnds:
     """The ends that wait to be told."""
 
@@ -74,6 +92,22 @@ class RunEnds:
             "texts": [letter.text for _, letter in ends],
         }
         await self._database.fetch(queries.settle_run_ends, columns)
+
+    async def switch_off(
+        self, task_ids: Sequence[UUID], *, limits: Limits, letter: Callable[[SwitchedOff], Letter]
+    ) -> list[SwitchedOff]:
+        """Switch off those of these tasks that only fail, and queue the letters about it. Raises Unavailable."""
+        values = {"task_ids": list(task_ids), "most": limits.failed_runs, "hours": limits.failing_hours}
+        async with self._database.hot_transaction() as connection:
+            rows = await (await connection.execute(queries.stop_failing, values)).fetchall()
+            off = [SwitchedOff(**row) for row in rows]
+            if off:
+                ids = {"ids": [one.task_id for one in off]}
+                await connection.execute("SELECT disable_failing(%(ids)s::uuid[])", ids)
+            for one in off:
+                if one.email is not None:
+                    await connection.execute(_add_letter, asdict(letter(one)) | asdict(one))
+        return off
 
 
 def _listener(row: dict[str, Any]) -> Listener:

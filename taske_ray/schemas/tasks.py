@@ -182,6 +182,24 @@ class Subscription(Output):
     updated_at: datetime
 
 
+class RunsByReason(Output):
+    """So many of the task's latest 200 runs are in this status for this reason; `run_id` is the newest of them."""
+
+    status: str
+    code: str
+    count: int
+    run_id: str
+
+
+class LimitInUse(Output):
+    """One limit of this user (reference/settings): null for none; `code` is what its excess is called."""
+
+    name: str
+    limit: int | None = None
+    code: str | None = None
+    used: int | None = Field(default=None, description="where it can be counted")
+
+
 class Explain(Output):
     """Why a task did or did not run."""
 
@@ -195,4 +213,6 @@ class Explain(Output):
         default=None, description="how the webhook stands at its service, where this service registers it"
     )
     skips: list[Skip]
+    outcomes: list[RunsByReason] = Field(default_factory=list, description="runs that wait or failed, and why")
+    limits: list[LimitInUse] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list, description="the same in words")

@@ -5,12 +5,15 @@ fired under a key of the end, and the end is settled: killed in between, the nex
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from taske_ray.clock import new_id
 from taske_ray.core.ids import format_id
 from taske_ray.db.fires import Fire, FireStore, Skip, details
-from taske_ray.db.run_ends import Letter, Listener, RunEnd, RunEnds
+from taske_ray.db.run_ends import Letter, Listener, RunEnd, RunEnds, SwitchedOff
+from taske_ray.limits import Limits, profiles
 
 most_at_once = 100
 
@@ -75,15 +78,40 @@ It did not, give up:     taske run resolve {run} fail
 もう一度送る:             taske run resolve {run} resend
 届いていないので終了する: taske run resolve {run} fail
 """,
+    ("switched_off", "en"): """Task "{task}" was switched off
+Your task "{task}" has done nothing but fail, so it was switched off.
+
+Why: {why}
+
+See what happened:      taske run list --task {id}
+When it is mended:      taske task enable {id}
+""",
+    ("switched_off", "ko"): """작업 "{task}"이(가) 꺼졌습니다
+작업 "{task}"이(가) 계속 실패하여 꺼졌습니다.
+
+이유: {why}
+
+무슨 일이 있었는지 보기:  taske run list --task {id}
+고친 뒤 다시 켜기:        taske task enable {id}
+""",
+    ("switched_off", "ja"): """タスク「{task}」を停止しました
+タスク「{task}」は失敗し続けたため、停止しました。
+
+理由: {why}
+
+経過を見る:         taske run list --task {id}
+直したら再開する:   taske task enable {id}
+""",
 }
 
 
 class Failures:
     """Tells of runs that failed or need attention."""
 
-    def __init__(self, ends: RunEnds, fires: FireStore) -> None:
+    def __init__(self, ends: RunEnds, fires: FireStore, limits: Limits = profiles["default"]) -> None:
         self._ends = ends
         self._fires = fires
+        self._limits = limits
 
     async def tell(self) -> int:
         """Tell of all that ended since the last look; how many runs listeners got. Raises Unavailable."""
@@ -95,8 +123,14 @@ class Failures:
             told = [self._fire(end, listener) for end in ends for listener in end.listeners]
             fired += sum(await asyncio.gather(*told))
             await self._ends.settle([(end, letter_about(end)) for end in ends])
+            await self._switch_off({end.task_id for end in ends if end.status == "failed"})
             if len(ends) < most_at_once:
                 return fired
+
+    async def _switch_off(self, task_ids: Collection[UUID]) -> None:
+        """Switch off what has done nothing but fail (durability, 12); killed before, the next failure does it."""
+        if task_ids:
+            await self._ends.switch_off(sorted(task_ids), limits=self._limits, letter=letter_of_the_end)
 
     async def _fire(self, end: RunEnd, listener: Listener) -> bool:
         key = f"{format_id('run', end.run_id)}:{end.fence}"
@@ -142,6 +176,15 @@ def letter_about(end: RunEnd) -> Letter:
         "run": format_id("run", end.run_id),
         "why": ": ".join(str(error[part]) for part in ("step", "code", "message") if error.get(part)) or "-",
     }
-    template = _letters.get((end.status, end.locale or "en")) or _letters[end.status, "en"]
-    subject, _, text = template.partition("\n")
+    return _letter(end.status, end.locale, named)
+
+
+def letter_of_the_end(off: SwitchedOff) -> Letter:
+    """The mail to the owner of a task that was switched off, in their language."""
+    task = " ".join(off.task_name.split())
+    return _letter("switched_off", off.locale, {"task": task, "id": format_id("task", off.task_id), "why": off.reason})
+
+
+def _letter(about: str, locale: str | None, named: dict[str, str]) -> Letter:
+    subject, _, text = (_letters.get((about, locale or "en")) or _letters[about, "en"]).partition("\n")
     return Letter(new_id(), subject.format(**named), text.format(**named))

@@ -147,13 +147,21 @@ CREATE OR REPLACE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY
            + (SELECT count(*) FROM visits) + (SELECT count(*) FROM consents) + (SELECT count(*) FROM answers) + (SELECT count(*) FROM acts)
 $$;
 
+-- Tasks whose triggers were stopped because they did nothing but fail (`sql/stop_failing.sql`) are disabled, too.
+CREATE OR REPLACE FUNCTION disable_failing(ids uuid[]) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE tasks k SET enabled = false, updated_at = clock_timestamp()
+    FROM triggers g
+    WHERE k.id = ANY(ids) AND g.task_id = k.id AND NOT g.enabled AND g.paused_reason LIKE 'failing:%'
+$$;
+
 DO $$
 DECLARE
     made text;
 BEGIN
     FOREACH made IN ARRAY ARRAY['caller_of_session(uuid, double precision, text)', 'caller_of_key(bytea)', 'caller_is_admin()',
                                 'uses_of(text[])', 'copy_steps(uuid, uuid, int)', 'instance_connections()',
-                                'resume_instance_triggers(uuid)', 'forget_runs(uuid, int)', 'prune_accounts()'] LOOP
+                                'resume_instance_triggers(uuid)', 'forget_runs(uuid, int)', 'prune_accounts()',
+                                'disable_failing(uuid[])'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', made, current_schema());
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
     END LOOP;
@@ -163,5 +171,5 @@ GRANT EXECUTE ON FUNCTION caller_of_session(uuid, double precision, text), calle
 GRANT EXECUTE ON FUNCTION caller_is_admin(), uses_of(text[]), copy_steps(uuid, uuid, int), instance_connections(),
     resume_instance_triggers(uuid) TO taske_api;
 GRANT EXECUTE ON FUNCTION forget_runs(uuid, int) TO taske_auth, taske_engine;
-GRANT EXECUTE ON FUNCTION prune_accounts(), ensure_partition(text, timestamptz), drop_partition(text, text, interval)
+GRANT EXECUTE ON FUNCTION disable_failing(uuid[]), prune_accounts(), ensure_partition(text, timestamptz), drop_partition(text, text, interval)
     TO taske_engine;

@@ -7,8 +7,10 @@ import pytest
 
 from actors.watchers.cron import CronWatcher
 from actors.watchers.ports import Ports
+from taske_ray.clock import new_id
 from taske_ray.core.ids import parse_id
 from taske_ray.db.triggers import TriggerStore
+from taske_ray.limits import figures
 
 pytestmark = pytest.mark.integration
 ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
@@ -85,3 +87,48 @@ async def test_what_passes_while_disabled_is_no_instant(mina, database):
     assert timedelta() < on[0]["next_fire_at"] - datetime.now(UTC) <= timedelta(minutes=1)
     told = (await mina.get(f"/tasks/{task['id']}/explain")).json()
     assert told["skips"] == []
+
+
+async def test_explain_tells_what_is_used_and_what_waits(mina, database):
+    """Each limit with its figure and code; what is used of those that can be counted; why runs wait or failed."""
+    task = await minutely(mina, "all")
+    ids = {"t": parse_id("task", task["id"]), "g": parse_id("trigger", task["trigger"]["id"])}
+    runs = [
+        ("failed", '{"code": "http_error"}'),
+        ("failed", '{"code": "http_error"}'),
+        ("queued", None),
+        ("waiting", None),
+    ]
+    for status, error in runs:
+        values = {"i": new_id(), "s": status, "e": error, **ids}
+        await database.fetch(
+            "INSERT INTO runs (id, user_id, task_id, task_version, trigger_id, status, error)"
+            " SELECT %(i)s, user_id, %(t)s, 1, %(g)s, %(s)s, %(e)s::jsonb FROM tasks WHERE id = %(t)s",
+            values,
+        )
+    await database.fetch(
+        "INSERT INTO steps (run_id, step, key, capability, status, error) VALUES (%(i)s, 1, 'a', 'x', 'running',"
+        """ '{"code": "breaker_open"}')""",
+        values,
+    )
+    told = (await mina.get(f"/tasks/{task['id']}/explain")).json()
+    found = {(one["status"], one["code"]): one["count"] for one in told["outcomes"]}
+    assert found == {("failed", "http_error"): 2, ("queued", "queued"): 1, ("waiting", "breaker_open"): 1}
+    limits = {one["name"]: one for one in told["limits"]}
+    assert set(limits) == set(figures)
+    assert limits["queued_runs"] == {"name": "queued_runs", "limit": 100_000, "code": "queue_full", "used": 2}
+    assert limits["tasks"]["used"] >= 1
+    assert any("1 wait: breaker_open" in note for note in told["notes"])
+
+
+async def test_explain_says_why_a_task_was_switched_off(mina, database):
+    """The reason stands with the task and in words."""
+    task = await minutely(mina, "once")
+    await mina.post(f"/tasks/{task['id']}/disable")
+    reason = "failing: 50 failed runs in a row"
+    values = {"id": parse_id("task", task["id"]), "r": reason}
+    await database.fetch("UPDATE triggers SET paused_reason = %(r)s WHERE task_id = %(id)s", values)
+    told = (await mina.get(f"/tasks/{task['id']}/explain")).json()
+    assert told["paused_reason"] == reason
+    assert f"The trigger is switched off: {reason}." in told["notes"]
+    assert (await mina.post(f"/tasks/{task['id']}/enable")).json()["trigger"].get("paused_reason") is None
