@@ -129,7 +129,8 @@ def prepare(spec: RequestSpec, scope: Scope, way: Route) -> Prepared:
 def write(prepared: Prepared, way: Route, max_bytes: int) -> HttpRequest:
     """The request in bytes. Raises `Refusal` for a URL that is none or a host that is not allowed."""
     parts = prepared.sent
-    url = _checked_url(parts.written_url(), way)
+    written = parts.written_url()
+    url = _checked_url(written, way)
     content, kind = encode_body(parts.body, parts.encoding, parts.form_arrays)
     headers = (
         parts.headers if kind is None or "content-type" in parts.headers else {**parts.headers, "content-type": kind}
@@ -147,14 +148,17 @@ def write(prepared: Prepared, way: Route, max_bytes: int) -> HttpRequest:
         timeout_s=float(prepared.spec.timeout_s),
         max_redirects=redirects,
         max_bytes=max_bytes,
-        shown=show(prepared, way),
+        shown=show(prepared, way, written if prepared.shown is parts else None),
     )
 
 
-def show(prepared: Prepared, way: Route) -> dict[str, Any]:
-    """What people see of a request: secrets masked by their place, then by their value."""
+def show(prepared: Prepared, way: Route, written: str | None = None) -> dict[str, Any]:
+    """What people see of a request: secrets masked by their place, then by their value.
+
+    `written` is its URL where that was written already, because what is shown is what is sent.
+    """
     parts = prepared.shown
-    url = parts.written_url()
+    url = written or parts.written_url()
     for mark in _marks if "%" in url else ():
         url = url.replace(quote(mark), mark)
     seen = {"method": parts.method, "url": url, "headers": parts.headers, "body": parts.body}

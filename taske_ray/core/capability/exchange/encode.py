@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -65,7 +66,12 @@ def _element(name: str, index: int, part: Any) -> str:
 
 def urlencoded(pairs: Pairs) -> str:
     """`a=1&b=2`, everything that is not unreserved percent-encoded."""
-    return "&".join(f"{escape(name)}={escape(value)}" for name, value in pairs)
+    return "&".join(f"{_escaped_name(name)}={escape(value)}" for name, value in pairs)
+
+
+@lru_cache(4096)
+def _escaped_name(name: str) -> str:
+    return escape(name)  # the same names come with every call; values are never kept
 
 
 def escape(text: str) -> str:
