@@ -12,6 +12,7 @@ from taske_ray.clock import SystemClock
 from taske_ray.db.database import Database, engine_role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.errors import Unavailable
+from taske_ray.hardening import harden
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.settings import Settings
 
@@ -28,6 +29,7 @@ class HostProcess:
 
     def __init__(self, kind: str, name: str, node: str) -> None:
         logs.configure()
+        harden()  # on a node of a cluster nobody else has
         self.settings = Settings.from_env()
         self.clock = SystemClock()
         self.name = name

@@ -46,6 +46,7 @@ class Settings:
     """How this instance runs. See `docs/reference/settings.md` for each variable."""
 
     data_dir: Path
+    keys_dir: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str | None = field(default=None, repr=False)
@@ -89,15 +90,15 @@ class Settings:
     def to_env(self) -> dict[str, str]:
         """The variables that make `from_env` give these settings: how a launcher tells its children.
 
-        Secrets that have a file of their own in the data directory are not repeated here.
+        Whoever finds keys in a directory of their own is not told the master key.
         """
+        master = {"MASTER_KEY": self.master_key, "MASTER_KEY_OLD": ",".join(self.master_key_old)}
         values: dict[str, str | None] = {
             "DATA_DIR": str(self.data_dir),
             "HOST": self.host,
             "PORT": str(self.port),
             "DATABASE_URL": self.database_url,
-            "MASTER_KEY": self.master_key,
-            "MASTER_KEY_OLD": ",".join(self.master_key_old),
+            **(master if self.keys_dir is None else {"KEYS_DIR": str(self.keys_dir)}),
             "PUBLIC_URL": self.public_url,
             "SMTP_URL": self.smtp_url,
             "MAIL_FROM": self.mail_from,
@@ -185,6 +186,7 @@ def _read(env: Mapping[str, str]) -> Settings:
     smtp_url, usual = text("SMTP_URL"), Density()
     settings = Settings(
         data_dir=Path(text("DATA_DIR") or default_data_dir()),
+        keys_dir=Path(env["TASKE_KEYS_DIR"]) if text("KEYS_DIR") else None,
         host=text("HOST") or "127.0.0.1",
         port=_number(env, "PORT", 8000, 1, 65535),
         database_url=text("DATABASE_URL"),
@@ -207,7 +209,7 @@ def _read(env: Mapping[str, str]) -> Settings:
             }
         ),
     )
-    if settings.database_url and not settings.master_key:
+    if settings.database_url and not settings.master_key and not settings.keys_dir:
         raise StartRefused("TASKE_MASTER_KEY is required with TASKE_DATABASE_URL: 32 bytes, base64")
     return settings
 

@@ -21,9 +21,10 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     logs.configure()
     settings = Settings.from_env()
     database = await open_database(settings, stack, rows=6, hot=2, role="taske_auth")
+    keyring = open_keyring(settings, ["auth"])
     providers = identity_providers(settings, stack)
-    services = account_services(settings, database, open_keyring(settings, ["auth"]), providers)
-    return create_app(services, appearance_of(settings))
+    services = account_services(settings, database, keyring, providers)
+    return create_app(services, appearance_of(settings, keyring.derived("auth", "page cursors")))
 
 
 def late_app() -> ASGIApp:

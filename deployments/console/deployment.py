@@ -1,5 +1,6 @@
 """`/` on Ray Serve."""
 
+import secrets
 from contextlib import AsyncExitStack
 
 from ray import serve
@@ -26,7 +27,7 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     ports = await connect_ports(engine, settings.limits)
     stack.push_async_callback(ports.run_hosts.close)
     services = ConsoleServices(Health(engine, ports.readiness), authentication_of(settings, database))
-    return create_app(services, appearance_of(settings))
+    return create_app(services, appearance_of(settings, secrets.token_bytes(32)))  # it has no pages to sign
 
 
 def late_app() -> ASGIApp:

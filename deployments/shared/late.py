@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from taske_ray.hardening import harden
+
 _log = logging.getLogger(__name__)
 Open = Callable[[AsyncExitStack], Awaitable[ASGIApp]]
 
@@ -27,6 +29,7 @@ class LateApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        harden()  # on a node of a cluster nobody else has
         async with AsyncExitStack() as stack:
             try:
                 self._app = await self._open(stack)

@@ -28,7 +28,7 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     keyring = open_keyring(settings, ["hooks", "credentials"])
     store = open_store(settings, engine, stack)
     services = task_services(settings, database, keyring, ports, store)
-    return create_app(services, appearance_of(settings))
+    return create_app(services, appearance_of(settings, keyring.derived("hooks", "page cursors")))
 
 
 def late_app() -> ASGIApp:

@@ -103,14 +103,15 @@ def front_door(*, run_dir: Path, ports: range, host: str, trusted: tuple[str, ..
 def node_file() -> str:
     """The environment file that every node of a cluster needs (`cluster.yaml`), for a shell to read.
 
-    The operator adds the public address and those of the private network, and writes the file of secrets: the
-    database's address and the master key.
+    The operator adds the public address and those of the private network, writes the file of secrets, which has the
+    database's address, and has the keys written (`handover.py`).
     """
     values = {**TUNING, **_front_door("$HOME/.taske", range(FIRST_NODE_PORT, FIRST_NODE_PORT + 50), "0.0.0.0")}  # noqa: S104
     ask = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": "$HOME/.ray/auth_token",
         SECRETS_FILE: "$HOME/taske.secrets",
+        "TASKE_KEYS_DIR": "$HOME/taske-keys",
         "TASKE_PUBLIC_URL": "",
         "FORWARDED_ALLOW_IPS": "127.0.0.1",
         haproxy.TRUSTED_PROXIES: "",

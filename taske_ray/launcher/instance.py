@@ -15,11 +15,12 @@ from typing import Final
 
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.errors import StartRefused, TaskeError
-from taske_ray.launcher import environment, ports, preparation, sessions
+from taske_ray.hardening import harden
+from taske_ray.launcher import environment, handover, ports, preparation, sessions
 from taske_ray.launcher.child import Report, RuntimeChild
 from taske_ray.launcher.data_dir import DataDir
 from taske_ray.launcher.probe import Probe
-from taske_ray.launcher.processes import Ledger, end, harden
+from taske_ray.launcher.processes import Ledger, end
 from taske_ray.settings import Settings
 
 READY_LIMIT_S: Final = 120.0
@@ -69,6 +70,7 @@ class Instance:
         self._runtime: RuntimeChild | None = None
         self._log = self._place.path / "runtime.log"
         self._environ: dict[str, str] = {}
+        self._handed = self.settings
         self._watched: tuple[str, ...] = ()
         self._stops = 0
 
@@ -95,6 +97,7 @@ class Instance:
             end(self._ledger.living, within_s=3.0)
         sessions.clean(self._place.run_dir)
         self._refuse_taken_port()
+        self._handed = handover.prepare(self.settings, self._place)
         self._spawn_runtime()
         url = self._start_database()
         self._progress("Bringing the database up to date")
@@ -117,9 +120,9 @@ class Instance:
         run_dir = self._place.run_dir
         if self._address == "local":
             block = ports.block(self._place.path)
-            self._environ = environment.local(self.settings, run_dir=run_dir, ports=block, inherited=os.environ)
+            self._environ = environment.local(self._handed, run_dir=run_dir, ports=block, inherited=os.environ)
         else:
-            self._environ = environment.joined(self.settings, run_dir=run_dir, inherited=os.environ)
+            self._environ = environment.joined(self._handed, run_dir=run_dir, inherited=os.environ)
         self._runtime = RuntimeChild(
             plan=self._plan, address=self._address, run_dir=run_dir, environ=self._environ, log=self._log
         )

@@ -6,10 +6,8 @@ PostgreSQL is not here: `db/embedded.py` knows its own.
 """
 
 import contextlib
-import ctypes
 import json
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +18,6 @@ import psutil
 
 MARK: Final = "TASKE_INSTANCE"
 """Set to the data directory in everything that the launcher starts."""
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 class Ledger:
@@ -70,12 +67,6 @@ class Ledger:
         fresh.write_text(json.dumps(self._notes))
         fresh.chmod(0o600)
         fresh.replace(self._file)
-
-
-def harden() -> None:
-    """This process and all that it starts gain no rights by any program, and leave no memory behind when they crash."""
-    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def started_at(pid: int) -> int | None:

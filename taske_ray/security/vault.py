@@ -9,9 +9,10 @@ VaultError and no detail. Opening credentials is not here: `integrations/credent
 import base64
 import binascii
 import itertools
+import json
 import secrets
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import get_args
 from uuid import UUID
 
@@ -58,18 +59,61 @@ def new_master_key() -> str:
     return base64.b64encode(secrets.token_bytes(key_bytes)).decode()
 
 
-class Keyring:
-    """The purpose keys of one process. `old` master keys only unwrap; new wrapping is under `master`."""
+@dataclass(frozen=True, slots=True)
+class PurposeKeys:
+    """The keys of one purpose, by the id of the master key that each comes from; the `current` one wraps."""
 
-    def __init__(self, master: bytes, old: Sequence[bytes] = (), purposes: Collection[Purpose] = all_purposes) -> None:
-        for key in (master, *old):
-            _check_master(key)
-        self.kek_id = _kek_id(master)
-        self._purpose_keys = {
-            (_kek_id(key), purpose): _derived(key, f"purpose|{purpose}")
-            for key in (*old, master)
-            for purpose in purposes
-        }
+    current: str
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    def to_json(self) -> str:
+        """As it stands in the file that a process reads."""
+        keys = {kek_id: base64.b64encode(key).decode() for kek_id, key in self.keys.items()}
+        return json.dumps({"current": self.current, "keys": keys})
+
+    @classmethod
+    def from_json(cls, text: str) -> "PurposeKeys":
+        """Raises ValueError or KeyError for anything else."""
+        read = json.loads(text)
+        keys = {kek_id: base64.b64decode(key, validate=True) for kek_id, key in read["keys"].items()}
+        if len(keys[read["current"]]) != key_bytes:
+            raise ValueError("not a key")
+        return cls(read["current"], keys)
+
+
+def purpose_keys(
+    master: bytes, old: Sequence[bytes] = (), purposes: Collection[Purpose] = all_purposes
+) -> dict[Purpose, PurposeKeys]:
+    """What becomes of a master key, and of earlier ones that only unwrap. Raises StartRefused for a weak one."""
+    for key in (master, *old):
+        _check_master(key)
+    return {
+        purpose: PurposeKeys(
+            _kek_id(master), {_kek_id(key): _derived(key, f"purpose|{purpose}") for key in (*old, master)}
+        )
+        for purpose in purposes
+    }
+
+
+class Keyring:
+    """The purpose keys of one process.
+
+    `again` reads them anew: before a data key is wrapped, and when one names a master key that is not known here.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[Purpose, PurposeKeys],
+        *,
+        again: Callable[[], Mapping[Purpose, PurposeKeys]] | None = None,
+    ) -> None:
+        self._keys = keys
+        self._again = again
+
+    @property
+    def kek_id(self) -> str:
+        """The id of today's master key."""
+        return next(iter(self._keys.values())).current
 
     def new_data_key(self, key_id: UUID, user: UUID | None, purpose: Purpose, version: int = 1) -> DataKey:
         """A random data key."""
@@ -77,36 +121,45 @@ class Keyring:
 
     def wrap(self, key: DataKey) -> WrappedKey:
         """The data key in its stored form, under today's master key."""
-        unsealed = WrappedKey(key.id, key.user, key.purpose, key.version, self.kek_id, b"")
+        self._read_again()
+        found = self._of(key.purpose)
+        unsealed = WrappedKey(key.id, key.user, key.purpose, key.version, found.current, b"")
         nonce = secrets.token_bytes(nonce_bytes)
-        ciphertext = self._cipher(unsealed).encrypt(nonce, key.key, _wrapping_data(unsealed))
+        ciphertext = AESGCM(found.keys[found.current]).encrypt(nonce, key.key, _wrapping_data(unsealed))
         return replace(unsealed, wrapped=nonce + ciphertext)
 
     def unwrap(self, wrapped: WrappedKey) -> DataKey:
         """The data key; raises VaultError if its row was changed or its master key is not here."""
+        if wrapped.kek_id not in self._of(wrapped.purpose).keys:
+            self._read_again()
+        key = self._of(wrapped.purpose).keys.get(wrapped.kek_id)
         nonce, ciphertext = bytes(wrapped.wrapped[:nonce_bytes]), bytes(wrapped.wrapped[nonce_bytes:])
+        if key is None:
+            raise VaultError
         try:
-            key = self._cipher(wrapped).decrypt(nonce, ciphertext, _wrapping_data(wrapped))
+            opened = AESGCM(key).decrypt(nonce, ciphertext, _wrapping_data(wrapped))
         except (InvalidTag, ValueError):
             raise VaultError from None
-        return DataKey(wrapped.id, wrapped.user, wrapped.purpose, wrapped.version, key)
+        return DataKey(wrapped.id, wrapped.user, wrapped.purpose, wrapped.version, opened)
 
     def derived(self, purpose: Purpose, use: str) -> bytes:
         """A key for one use beside the data keys; another one after the master key has changed."""
-        key = self._purpose_keys.get((self.kek_id, purpose))
-        if key is None:
-            raise VaultError
-        return _derived(key, use)
+        found = self._of(purpose)
+        return _derived(found.keys[found.current], use)
 
     def is_current(self, wrapped: WrappedKey) -> bool:
         """Whether a data key is already wrapped under today's master key."""
-        return wrapped.kek_id == self.kek_id
+        return wrapped.kek_id == self._of(wrapped.purpose).current
 
-    def _cipher(self, wrapped: WrappedKey) -> AESGCM:
-        key = self._purpose_keys.get((wrapped.kek_id, wrapped.purpose))
-        if key is None:
+    def _of(self, purpose: Purpose) -> PurposeKeys:
+        found = self._keys.get(purpose)
+        if found is None:
             raise VaultError
-        return AESGCM(key)
+        return found
+
+    def _read_again(self) -> None:
+        if self._again is not None:
+            self._keys = self._again()
 
 
 def seal(key: DataKey, place: Place, plaintext: bytes) -> bytes:

@@ -17,6 +17,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.launcher import environment, ports, processes
+from taske_ray.security.vault import new_master_key
 from tests.cluster.launcher_service import Service, free_port, nothing_is_left, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
@@ -93,7 +94,7 @@ def test_joins_a_cluster_and_leaves_it_as_it_was(cluster, monkeypatch):
     with EmbeddedPostgres(folder / "database").borrowed() as url:
         for name, value in {
             "TASKE_DATABASE_URL": url,
-            "TASKE_MASTER_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "TASKE_MASTER_KEY": new_master_key(),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": "c" * 64,
         }.items():

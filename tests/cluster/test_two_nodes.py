@@ -33,12 +33,25 @@ def receiver_here():
 
 
 @pytest.fixture
-def agreed(clone_database, receiver_here):
+def handed_over(database_url, tmp_path):
+    """The files that an operator copies to every node: no environment has the master key."""
+    master = base64.b64encode(secrets.token_bytes(32)).decode()
+    environ = {**os.environ, "TASKE_DATABASE_URL": database_url, "TASKE_MASTER_KEY": master}
+    command = [sys.executable, "-m", "taske_ray.launcher.handover", str(tmp_path / "keys")]
+    subprocess.run(command, env=environ, check=True)
+    with (tmp_path / "secrets").open("w") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(f"TASKE_DATABASE_URL={database_url}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def agreed(handed_over, receiver_here):
     """What every node and the launcher must agree on."""
     return {
         "TASKE_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
-        "TASKE_DATABASE_URL": clone_database(),
-        "TASKE_MASTER_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "TASKE_SECRETS_FILE": str(handed_over / "secrets"),
+        "TASKE_KEYS_DIR": str(handed_over / "keys"),
         "TASKE_EGRESS_ALLOW": receiver_here.place,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -80,13 +93,13 @@ def two_nodes(agreed):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_hosts_and_runs_on_both_nodes(two_nodes, agreed, receiver_here):
+def test_hosts_and_runs_on_both_nodes(two_nodes, agreed, database_url, receiver_here):
     """Every kind of host lives on both nodes, runs are executed on both, and SIGTERM ends all of them."""
     gate = receiver_here.gate()
     url = receiver_here.serve(Answer(gate=gate))
     with (
         instance(**agreed) as found,
-        psycopg.connect(agreed["TASKE_DATABASE_URL"], autocommit=True) as database,
+        psycopg.connect(database_url, autocommit=True) as database,
     ):
         found.port = int(agreed["TASKE_PUBLIC_URL"].rpartition(":")[2])
         found.start("--address", two_nodes)

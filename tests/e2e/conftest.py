@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from taske_ray import Taske
+from taske_ray.security.vault import new_master_key
 from taske_ray.standins import server
 from taske_ray.standins.world import Channel, Drive, DriveFile, Slack, World
 from tests.cluster.receiver import Receiver
@@ -15,6 +16,10 @@ from tests.e2e.instance import instance
 
 FOLDER, CHANNEL = "0AEplanning", "C01PLANNING"
 GOOGLE_TOKEN, SLACK_TOKEN = "ya29.e2e-s3cr3t", "xoxb-e2e-s3cr3t"
+OPERATORS_SECRETS = {
+    "TASKE_MASTER_KEY": new_master_key(),
+    "TASKE_OIDC_ACME_CLIENT_SECRET": "c4nary-of-a-client-secret",
+}
 _OVER = ("succeeded", "failed", "cancelled", "needs_attention")
 
 
@@ -47,6 +52,10 @@ def receiver():
 def service(stand_ins, receiver):
     """The whole service, ready; its modules point at the stand-ins."""
     settings = {"TASKE_DEMO_URL": stand_ins.url, "TASKE_EGRESS_ALLOW": f"{stand_ins.allow},{receiver.place}"}
+    settings |= OPERATORS_SECRETS | {
+        "TASKE_OIDC_ACME_CLIENT_ID": "taske",
+        "TASKE_OIDC_ACME_ISSUER": f"http://{receiver.place}",
+    }
     with instance(**settings) as found:
         yield found.start()
 

@@ -1,14 +1,18 @@
 """What an administrator and an operator do while the service runs: modules, status, health, mail, following a run."""
 
+import contextlib
 import json
 import time
+from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.cluster.documents import weather
 from tests.cluster.engine import MANUAL, post
 from tests.cluster.receiver import Answer
+from tests.e2e.conftest import OPERATORS_SECRETS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120, func_only=True)]
 
@@ -48,6 +52,31 @@ def test_health_readiness_metrics_and_documents(service, admin, user):
     assert metrics[admin.key].status_code == 200
     assert metrics[user.key].status_code == 403
     assert httpx.get(f"{service.url}/metrics").status_code == 401
+
+
+def test_no_process_is_shown_the_operators_secrets(service):
+    """Neither arguments nor environments of what `taske up` starts hold them; nothing dumps core or gains rights."""
+    launcher = psutil.Process(service.process.pid)
+    secrets = [value.encode() for value in OPERATORS_SECRETS.values()]
+    assert secrets[0] in Path(f"/proc/{launcher.pid}/environ").read_bytes()  # that is where the operator put them
+    seen = 0
+    for process in launcher.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            place = Path(f"/proc/{process.pid}")
+            shown = (place / "environ").read_bytes() + (place / "cmdline").read_bytes()
+            assert not [secret for secret in secrets if secret in shown], process.cmdline()
+            assert "NoNewPrivs:\t1" in (place / "status").read_text(), process.cmdline()
+            cores = next(line for line in (place / "limits").read_text().splitlines() if "core file size" in line)
+            assert cores.split()[4:6] == ["0", "0"], process.cmdline()
+            seen += 1
+    assert seen > 10
+    files = [file for file in service.data_dir.rglob("*") if file.is_file() and "postgres" not in file.parts]
+    handed = {file.name: file.stat().st_mode & 0o777 for file in files if file.parent.name == "keys"}
+    assert handed == dict.fromkeys(["auth.keys", "hooks.keys", "credentials.keys"], 0o600)
+    holding = {file.name for file in files if secrets[0] in file.read_bytes() or secrets[1] in file.read_bytes()}
+    assert holding == {"secrets"}  # where the client secret stands; the master key stands nowhere
+    assert secrets[0] not in next(file for file in files if file.name == "secrets").read_bytes()
+    assert not [secret for secret in secrets if secret in service.output.read_bytes()]
 
 
 def test_status_says_what_runs(service):

@@ -17,7 +17,7 @@ from taske_ray.db.tables import Connection, User
 from taske_ray.errors import NotFound
 from taske_ray.security.credentials import seal_client_secret, seal_credentials
 from taske_ray.security.sealed import VaultError
-from taske_ray.security.vault import Keyring, new_master_key, read_master_key
+from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.sealing import Sealer
 
 pytestmark = pytest.mark.integration
@@ -29,7 +29,7 @@ NEW = Tokens("a-1", "r-1", NOW + timedelta(hours=1), ("x", "y"))
 
 @pytest.fixture
 def keyring():
-    return Keyring(_master, purposes=["credentials"])
+    return Keyring(purpose_keys(_master, purposes=["credentials"]))
 
 
 @pytest.fixture

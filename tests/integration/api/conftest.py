@@ -20,7 +20,7 @@ from taske_ray.bootstrap import task_services as services_of_tasks
 from taske_ray.catalog.registry import load_documents
 from taske_ray.clock import SystemClock
 from taske_ray.db.fires import FireStore
-from taske_ray.security.vault import Keyring, new_master_key, read_master_key
+from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.health import Health
 from taske_ray.services.modules import Modules
@@ -47,7 +47,7 @@ def settings(tmp_path: Path):
 
 @pytest.fixture
 def keyring():
-    return Keyring(_master)
+    return Keyring(purpose_keys(_master))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from taske_ray.core.ids import parse_id
 from taske_ray.integrations.client import IntegrationClient
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.transport import Transport
-from taske_ray.security.vault import Keyring
+from taske_ray.security.vault import Keyring, purpose_keys
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.sealing import Sealer
 from tests.integration.api.conftest import URL, _master
@@ -147,13 +147,15 @@ async def keeper(engine_database, database):
     transport = Transport(guard=EgressGuard(["127.0.0.0/8"]))
     client = IntegrationClient(
         capabilities=CatalogOfCalls(cache),
-        connections=ConnectionResolver(engine_database, Keyring(_master, purposes=["credentials"]), url=URL),
+        connections=ConnectionResolver(
+            engine_database, Keyring(purpose_keys(_master, purposes=["credentials"])), url=URL
+        ),
         tokens=MemoryTokens(),
         transport=transport,
         clock=SystemClock(),
         database_time=lambda: 0.0,
     )
-    sealer = Sealer(engine_database, Keyring(_master, purposes=["hooks"]))
+    sealer = Sealer(engine_database, Keyring(purpose_keys(_master, purposes=["hooks"])))
     made = SubscriptionKeeper(engine_database, client=client, cache=cache, sealer=sealer, url=URL)
 
     async def again(**changes):

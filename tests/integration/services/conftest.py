@@ -15,7 +15,7 @@ from taske_ray.bootstrap import account_services
 from taske_ray.clock import SystemClock
 from taske_ray.db.database import Database
 from taske_ray.db.mails import list_mails
-from taske_ray.security.vault import Keyring, new_master_key, read_master_key
+from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.origin import Origin
 from taske_ray.services.sealing import Sealer
@@ -116,7 +116,7 @@ class Person:
 
 @pytest.fixture
 def keyring():
-    return Keyring(_master)
+    return Keyring(purpose_keys(_master))
 
 
 @pytest.fixture

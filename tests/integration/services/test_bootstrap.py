@@ -8,8 +8,11 @@ import psycopg
 import pytest
 
 from taske_ray.bootstrap import prepare
+from taske_ray.clock import new_id
+from taske_ray.errors import StartRefused
+from taske_ray.security.sealed import VaultError
 from taske_ray.security.vault import new_master_key
-from taske_ray.services.master_key import derived_key, ensure_master_key, open_keyring
+from taske_ray.services.master_key import ensure_master_key, hand_over, open_keyring
 from taske_ray.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -42,12 +45,51 @@ async def test_prepare_is_repeatable_and_the_demo_reversible(fresh_database_url,
 
 
 def test_the_master_key_is_made_once_and_privately(tmp_path):
-    """The key file is 0600, is not made anew, and gives every process the same derived keys."""
+    """The key file is 0600, is not made anew, and gives every process the same keys."""
     settings = Settings(tmp_path / "data")
     ensure_master_key(settings)
     first = (tmp_path / "data" / "master.key").read_text()
     ensure_master_key(settings)
     assert (tmp_path / "data" / "master.key").read_text() == first
     assert stat.S_IMODE((tmp_path / "data" / "master.key").stat().st_mode) == 0o600
-    assert derived_key(settings, "a") == derived_key(settings, "a") != derived_key(settings, "b")
-    assert open_keyring(settings, ["auth"]).kek_id
+    first, second = open_keyring(settings, ["auth"]), open_keyring(settings, ["auth"])
+    assert first.derived("auth", "a") == second.derived("auth", "a") != first.derived("auth", "b")
+
+
+def test_a_process_gets_the_purposes_that_it_needs(tmp_path):
+    """What is handed over is private; a process that is given it reads its purposes without the master key."""
+    settings = Settings(tmp_path / "data")
+    ensure_master_key(settings)
+    hand_over(settings, tmp_path / "keys")
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "keys").iterdir()}
+    assert files == dict.fromkeys(["auth.keys", "hooks.keys", "credentials.keys"], 0o600)
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
+    given = replace(settings, keys_dir=tmp_path / "keys")
+    (tmp_path / "data" / "master.key").unlink()
+    ring = open_keyring(given, ["hooks"])
+    sealed = ring.wrap(ring.new_data_key(new_id(), None, "hooks"))
+    assert ring.unwrap(sealed).id == sealed.id
+    for purpose in ("auth", "credentials"):
+        with pytest.raises(VaultError):
+            ring.wrap(ring.new_data_key(new_id(), None, purpose))
+    (tmp_path / "keys" / "hooks.keys").write_text("{}")
+    with pytest.raises(StartRefused, match="cannot be read"):
+        open_keyring(given, ["hooks"])
+
+
+def test_a_rotated_master_key_reaches_a_process_that_runs(tmp_path):
+    """A data key under a master key that came later opens: the process reads its file again. A made-up one does not."""
+    settings = Settings(tmp_path / "data")
+    ensure_master_key(settings)
+    hand_over(settings, tmp_path / "keys")
+    running = open_keyring(replace(settings, keys_dir=tmp_path / "keys"), ["credentials"])
+    before = running.wrap(running.new_data_key(new_id(), None, "credentials"))
+    old = (tmp_path / "data" / "master.key").read_text()
+    rotated = replace(settings, master_key=new_master_key(), master_key_old=(old,))
+    hand_over(rotated, tmp_path / "keys")
+    other = open_keyring(rotated, ["credentials"])
+    assert running.unwrap(other.wrap(other.new_data_key(new_id(), None, "credentials"))).key
+    assert running.unwrap(before).key
+    assert other.is_current(running.wrap(running.new_data_key(new_id(), None, "credentials")))
+    with pytest.raises(VaultError):
+        running.unwrap(replace(before, kek_id="0" * 16))

@@ -10,7 +10,7 @@ from taske_ray.core.ids import format_id
 from taske_ray.db import keys
 from taske_ray.errors import Unauthenticated
 from taske_ray.security.sealed import VaultError
-from taske_ray.security.vault import Keyring, new_master_key, read_master_key
+from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.origin import Origin, nowhere
 from taske_ray.services.sealing import Sealer
@@ -125,7 +125,7 @@ async def test_a_private_key_opens_under_its_own_id_only(database, database_url,
     change(database_url, f"UPDATE signing_keys SET sealed_private = ({sealed}) WHERE retired_at IS NULL")
     with pytest.raises(VaultError):
         await SigningKeys(database, sealer).current()
-    stranger = Sealer(database, Keyring(read_master_key(new_master_key())))
+    stranger = Sealer(database, Keyring(purpose_keys(read_master_key(new_master_key()))))
     with pytest.raises(VaultError):
         await SigningKeys(database, stranger).current()
     await signing.rotate()

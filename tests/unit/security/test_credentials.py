@@ -10,10 +10,10 @@ import taske_ray
 from taske_ray.security.credentials import credential_place, hints, seal_credentials
 from taske_ray.security.opening import open_value
 from taske_ray.security.sealed import VaultError
-from taske_ray.security.vault import Keyring, open_sealed
+from taske_ray.security.vault import Keyring, open_sealed, purpose_keys
 
 USER, CONNECTION = UUID(int=1), UUID(int=2)
-RING = Keyring(bytes(range(32)))
+RING = Keyring(purpose_keys(bytes(range(32))))
 ROOT = Path(taske_ray.__file__).parent.parent
 
 

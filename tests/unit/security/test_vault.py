@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from taske_ray.errors import StartRefused
 from taske_ray.security.opening import open_value
 from taske_ray.security.sealed import Place, VaultError, key_id_of
-from taske_ray.security.vault import Keyring, new_master_key, open_sealed, read_master_key, seal
+from taske_ray.security.vault import Keyring, new_master_key, open_sealed, purpose_keys, read_master_key, seal
 
 MASTER, OTHER = bytes(range(32)), bytes(range(1, 33))
 USER, ROW, KEY = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -23,7 +23,7 @@ PLACE = Place("triggers", ROW, "sealed_secret")
 @pytest.fixture
 def ring():
     """A ring with every purpose."""
-    return Keyring(MASTER)
+    return Keyring(purpose_keys(MASTER))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def key(ring):
 @given(st.binary(max_size=2000))
 def test_what_is_sealed_opens(plaintext):
     """Any bytes come back as they were, and stand nowhere in the stored form."""
-    key = Keyring(MASTER).new_data_key(KEY, USER, "hooks")
+    key = Keyring(purpose_keys(MASTER)).new_data_key(KEY, USER, "hooks")
     stored = seal(key, PLACE, plaintext)
     assert open_sealed(key, PLACE, stored) == plaintext
     assert len(plaintext) < 4 or plaintext not in stored
@@ -52,7 +52,7 @@ def test_the_stored_form(key):
 @given(st.data())
 def test_any_flipped_bit_is_noticed(data):
     """One changed bit anywhere, and nothing opens."""
-    key = Keyring(MASTER).new_data_key(KEY, USER, "hooks")
+    key = Keyring(purpose_keys(MASTER)).new_data_key(KEY, USER, "hooks")
     stored = bytearray(seal(key, PLACE, b"secret"))
     position = data.draw(st.integers(0, len(stored) * 8 - 1))
     stored[position // 8] ^= 1 << position % 8
@@ -63,7 +63,7 @@ def test_any_flipped_bit_is_noticed(data):
 @given(st.integers(0, 50))
 def test_a_shortened_value_does_not_open(length):
     """A value cut anywhere opens nowhere."""
-    key = Keyring(MASTER).new_data_key(KEY, USER, "hooks")
+    key = Keyring(purpose_keys(MASTER)).new_data_key(KEY, USER, "hooks")
     with pytest.raises(VaultError):
         open_sealed(key, PLACE, seal(key, PLACE, b"secret")[:length])
 
@@ -130,7 +130,7 @@ def test_a_changed_key_row_does_not_unwrap(ring, key, change):
 def test_a_process_has_only_its_purposes(ring):
     """A ring without a purpose can neither wrap nor unwrap its keys."""
     wrapped = ring.wrap(ring.new_data_key(KEY, USER, "credentials"))
-    hooks_only = Keyring(MASTER, purposes=("hooks",))
+    hooks_only = Keyring(purpose_keys(MASTER, purposes=("hooks",)))
     with pytest.raises(VaultError):
         hooks_only.unwrap(wrapped)
     with pytest.raises(VaultError):
@@ -140,16 +140,16 @@ def test_a_process_has_only_its_purposes(ring):
 def test_old_master_keys_only_unwrap(ring, key):
     """After a rotation the old key opens what it wrapped, and everything new is under the new one."""
     wrapped = ring.wrap(key)
-    rotated = Keyring(OTHER, [MASTER])
+    rotated = Keyring(purpose_keys(OTHER, [MASTER]))
     assert rotated.unwrap(wrapped) == key
     assert not rotated.is_current(wrapped)
     again = rotated.wrap(rotated.unwrap(wrapped))
     assert rotated.is_current(again)
-    assert Keyring(OTHER).unwrap(again) == key
+    assert Keyring(purpose_keys(OTHER)).unwrap(again) == key
     with pytest.raises(VaultError):
         ring.unwrap(again)
     with pytest.raises(VaultError):
-        Keyring(OTHER).unwrap(wrapped)
+        Keyring(purpose_keys(OTHER)).unwrap(wrapped)
 
 
 @pytest.mark.parametrize(
