@@ -17,16 +17,16 @@ from deployments.shared.intake import Intake
 from taske_ray.errors import Unauthenticated
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.idempotency import Answer, Idempotency
-from taske_ray.services.principal import Principal
+from taske_ray.services.principal import Principal, confine
 
 Permission = Literal["public", "read", "write", "session", "recent", "operator", "admin"]
 Route = Callable[[Request], Coroutine[Any, Any, Response]]
 _kept_headers = ("etag", "location")
 
 
-def needs(permission: Permission) -> dict[str, Any]:
-    """The `openapi_extra` that names a route's permission."""
-    return {"x-permission": permission}
+def needs(permission: Permission, *, one_task: bool = False) -> dict[str, Any]:
+    """The `openapi_extra` that names a route's permission; `one_task`: a key that is bound to one task may, too."""
+    return {"x-permission": permission} | ({"x-one-task": True} if one_task else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,14 @@ class Gate:
     idempotency: Idempotency | None = None
     intake: Intake = field(default_factory=Intake)
 
-    async def admit(self, request: Request, permission: Permission, route: Route) -> Response:
+    async def admit(self, request: Request, permission: Permission, route: Route, *, one_task: bool) -> Response:
         """Answer one request. Raises what refuses it."""
         principal = None
         if permission != "public":
             principal = await self.authentication.authenticate(request.headers.get("authorization"))
-            principal.require(permission)
+            principal.require(permission, one_task=one_task)
         request.state.principal = principal
+        confine(principal)
         if request.method == "GET":
             return await route(request)
         async with self.intake.body(request) as body:
@@ -78,13 +79,14 @@ class GatedRoute(APIRoute):
     def get_route_handler(self) -> Route:
         """The framework's own way of answering, with the gate before it."""
         route = super().get_route_handler()
-        permission: Permission | None = (self.openapi_extra or {}).get("x-permission")
+        extra = self.openapi_extra or {}
+        permission: Permission | None = extra.get("x-permission")
         if permission is None:
             raise RuntimeError(f"the route {self.path} names no permission: openapi_extra=needs(…)")
 
         async def through_the_gate(request: Request) -> Response:
             gate: Gate = request.app.state.gate
-            return await gate.admit(request, permission, route)
+            return await gate.admit(request, permission, route, one_task="x-one-task" in extra)
 
         return through_the_gate
 

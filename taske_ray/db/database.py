@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -31,8 +32,11 @@ _LOST_PEER = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count
 _POOL_WAIT_S = 2.0
 Transaction = AsyncSession
 """What `Database.transaction` gives, for those who only pass it on."""
-_SET_OWNER = "SELECT set_config('taske.user_id', %s, true)"
+_SET_OWNER = "SELECT set_config('taske.user_id', %s, true), set_config('taske.task_id', %s, true)"
 _OWNER = "taske_owner"  # the execution option that carries a transaction's owner to its BEGIN
+
+_only_task: ContextVar[UUID | None] = ContextVar("only_task", default=None)
+"""The one task that the request of this context may touch; None: no such bound."""
 
 Role = Literal["taske_api", "taske_auth", "taske_engine"]
 """What a process may do (security, 8.3): `migrations/roles.sql` says who each of them is."""
@@ -122,7 +126,7 @@ class Database:
                 if owner is None:
                     return await _rows(await connection.execute(statement, parameters))
                 async with connection.pipeline():  # one transaction up to its end, where the answers are read
-                    await connection.execute(_SET_OWNER, (str(owner),))
+                    await connection.execute(_SET_OWNER, (str(owner), str(_only_task.get() or "")))
                     cursor = await connection.execute(statement, parameters)
                 return await _rows(cursor)
         except away as error:
@@ -143,9 +147,18 @@ class Database:
         return DedicatedConnection(self._url, self._arguments)
 
 
+def confine_to_task(task_id: UUID | None) -> None:
+    """What this context does from now on sees of tasks and runs those of one task; None: of all of its owner's."""
+    _only_task.set(task_id)
+
+
 def _beginning(owner: UUID | None) -> str:
     """BEGIN, and whose rows it is about: several commands in one message, which takes no parameters."""
-    return "BEGIN" if owner is None else f"BEGIN; SET LOCAL taske.user_id = '{owner}'"
+    if owner is None:
+        return "BEGIN"
+    task_id = _only_task.get()
+    bound = "" if task_id is None else f"; SET LOCAL taske.task_id = '{task_id}'"
+    return f"BEGIN; SET LOCAL taske.user_id = '{owner}'{bound}"
 
 
 def _begin(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from taske_ray.db.database import confine_to_task
 from taske_ray.errors import Forbidden
 
 
@@ -29,12 +30,14 @@ class Principal:
         """A caller as the database found them."""
         return cls(**{**row, "scopes": tuple(row["scopes"])})
 
-    def require(self, permission: str) -> None:
-        """Raise Forbidden unless allowed.
+    def require(self, permission: str, *, one_task: bool = False) -> None:
+        """Raise Forbidden unless allowed. `one_task`: a key that is bound to one task may, too.
 
         `read`, `write`: the scopes; `session`: not for API keys; `recent`: not for a session that was begun, or proved
         again, more than ten minutes ago; `operator`: an admin who reads; `admin`: who writes.
         """
+        if self.task_id is not None and not one_task:
+            raise Forbidden("This API key is for one task and may not do this", code="scope_required")
         if permission in ("session", "recent"):
             if self.session_id is None:
                 raise Forbidden("An API key may not do this; log in", code="session_required")
@@ -45,3 +48,8 @@ class Principal:
                 raise Forbidden("This is for administrators", code="admin_required")
         elif permission not in self.scopes:
             raise Forbidden(f"This API key lacks the scope {permission!r}", code="scope_required")
+
+
+def confine(principal: Principal | None) -> None:
+    """From now on this request reaches what its caller may: of a key that is bound to one task, nothing of others."""
+    confine_to_task(principal.task_id if principal else None)

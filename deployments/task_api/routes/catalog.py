@@ -21,7 +21,7 @@ _document = Body(
 )
 
 
-@router.get("/modules", response_model=WirePage[wire.ModuleSummary], openapi_extra=needs("read"))
+@router.get("/modules", response_model=WirePage[wire.ModuleSummary], openapi_extra=needs("read", one_task=True))
 async def list_modules(services: Services, locale: Locale, page: Page) -> Response:
     """Every module, by id."""
     found = page.of(await services.modules.list(locale=locale), "module")
@@ -32,13 +32,15 @@ async def list_modules(services: Services, locale: Locale, page: Page) -> Respon
     return await page.page(read, "module")
 
 
-@router.get("/modules/{module}", response_model=wire.Module, openapi_extra=needs("read"))
+@router.get("/modules/{module}", response_model=wire.Module, openapi_extra=needs("read", one_task=True))
 async def get_module(module: str, services: Services, locale: Locale) -> Response:
     """A module with its ways to connect and its capabilities."""
     return answer(await services.modules.get(module, locale=locale))
 
 
-@router.get("/capabilities", response_model=WirePage[wire.CapabilitySummary], openapi_extra=needs("read"))
+@router.get(
+    "/capabilities", response_model=WirePage[wire.CapabilitySummary], openapi_extra=needs("read", one_task=True)
+)
 async def list_capabilities(
     services: Services,
     locale: Locale,
@@ -57,7 +59,7 @@ async def list_capabilities(
     return await page.page(read, "capability")
 
 
-@router.get("/capabilities/{capability}", response_model=wire.Capability, openapi_extra=needs("read"))
+@router.get("/capabilities/{capability}", response_model=wire.Capability, openapi_extra=needs("read", one_task=True))
 async def get_capability(capability: str, services: Services, locale: Locale) -> Response:
     """A capability with its parameters, output and an example."""
     return answer(await services.modules.capability(capability, locale=locale))

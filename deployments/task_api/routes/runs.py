@@ -22,7 +22,7 @@ from taske_ray.schemas.wire import Page as WirePage
 router = new_router()
 
 
-@router.get("/runs", response_model=WirePage[wire.RunSummary], openapi_extra=needs("read"))
+@router.get("/runs", response_model=WirePage[wire.RunSummary], openapi_extra=needs("read", one_task=True))
 async def list_runs(
     caller: Caller,
     services: Services,
@@ -39,7 +39,7 @@ async def list_runs(
     )
 
 
-@router.get("/runs/{run_id}", response_model=wire.Run, openapi_extra=needs("read"))
+@router.get("/runs/{run_id}", response_model=wire.Run, openapi_extra=needs("read", one_task=True))
 async def get_run(run_id: str, caller: Caller, services: Services) -> Response:
     """A run with its steps and attempts."""
     return answer(await services.runs.get(run_id, owner=caller.user_id))
@@ -49,7 +49,7 @@ async def get_run(run_id: str, caller: Caller, services: Services) -> Response:
     "/runs/{run_id}/cancel",
     status_code=202,
     response_model=wire.Cancelled,
-    openapi_extra=needs("write"),
+    openapi_extra=needs("write", one_task=True),
     responses={409: {"description": "the run has finished already"}},
 )
 async def cancel_run(
@@ -66,7 +66,7 @@ async def cancel_run(
     "/runs/{run_id}/resolve",
     status_code=202,
     response_model=wire.Resolved,
-    openapi_extra=needs("write"),
+    openapi_extra=needs("write", one_task=True),
     responses={409: {"description": "nothing about the run is to be decided"}},
 )
 async def resolve_run(run_id: str, body: wire.Resolve, caller: Caller, services: Services) -> Response:
@@ -82,7 +82,7 @@ async def resolve_run(run_id: str, body: wire.Resolve, caller: Caller, services:
     "/runs/{run_id}/replay",
     status_code=202,
     response_model=RunStarted,
-    openapi_extra=needs("write"),
+    openapi_extra=needs("write", one_task=True),
     responses={409: {"description": "the task is deleted"}},
 )
 async def replay_run(

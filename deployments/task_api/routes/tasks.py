@@ -30,7 +30,7 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 _stale: dict[int | str, dict[str, Any]] = {412: {"description": "the task has changed since"}}
 
 
-@router.get("/tasks", response_model=WirePage[wire.Task], openapi_extra=needs("read"))
+@router.get("/tasks", response_model=WirePage[wire.Task], openapi_extra=needs("read", one_task=True))
 async def list_tasks(
     caller: Caller,
     services: Services,
@@ -49,7 +49,7 @@ async def create_task(document: Document, caller: Caller, services: Services) ->
     return _tagged(await services.tasks.create(document, owner=caller.user_id), 201)
 
 
-@router.get("/tasks/{task_id}", response_model=wire.Task, openapi_extra=needs("read"))
+@router.get("/tasks/{task_id}", response_model=wire.Task, openapi_extra=needs("read", one_task=True))
 async def get_task(task_id: str, caller: Caller, services: Services) -> Response:
     """One task."""
     return _tagged(await services.tasks.get(task_id, owner=caller.user_id))
@@ -73,7 +73,7 @@ async def delete_task(task_id: str, caller: Caller, services: Services, if_match
     return nothing()
 
 
-@router.post("/tasks/{task_id}/enable", response_model=wire.Task, openapi_extra=needs("write"))
+@router.post("/tasks/{task_id}/enable", response_model=wire.Task, openapi_extra=needs("write", one_task=True))
 async def enable_task(
     task_id: str,
     caller: Caller,
@@ -84,7 +84,7 @@ async def enable_task(
     return _tagged(await services.tasks.switch(task_id, owner=caller.user_id, enabled=True))
 
 
-@router.post("/tasks/{task_id}/disable", response_model=wire.Task, openapi_extra=needs("write"))
+@router.post("/tasks/{task_id}/disable", response_model=wire.Task, openapi_extra=needs("write", one_task=True))
 async def disable_task(
     task_id: str,
     caller: Caller,
@@ -112,7 +112,9 @@ async def rotate_hook(
     return _tagged(await services.tasks.rotate_hook(task_id, owner=caller.user_id, expected=_expected(if_match)))
 
 
-@router.post("/tasks/{task_id}/run", status_code=202, response_model=wire.RunStarted, openapi_extra=needs("write"))
+@router.post(
+    "/tasks/{task_id}/run", status_code=202, response_model=wire.RunStarted, openapi_extra=needs("write", one_task=True)
+)
 async def run_task(
     task_id: str,
     caller: Caller,
@@ -126,14 +128,21 @@ async def run_task(
     return answer({"run_id": run_id}, 202)
 
 
-@router.post("/tasks/{task_id}/backfill", status_code=202, response_model=wire.Backfilled, openapi_extra=needs("write"))
+@router.post(
+    "/tasks/{task_id}/backfill",
+    status_code=202,
+    response_model=wire.Backfilled,
+    openapi_extra=needs("write", one_task=True),
+)
 async def backfill(task_id: str, body: wire.Backfill, caller: Caller, services: Services) -> Response:
     """A run for each instant of its schedule between `from` and `until` that has come and has none; at most 1,000."""
     made = await services.backfills.backfill(task_id, body.since, body.until, owner=caller.user_id)
     return answer(made.view(), 202)
 
 
-@router.get("/tasks/{task_id}/versions", response_model=WirePage[wire.TaskVersion], openapi_extra=needs("read"))
+@router.get(
+    "/tasks/{task_id}/versions", response_model=WirePage[wire.TaskVersion], openapi_extra=needs("read", one_task=True)
+)
 async def list_versions(task_id: str, caller: Caller, services: Services, page: Page) -> Response:
     """The saved versions, newest first."""
     return await page.page(
@@ -151,13 +160,13 @@ async def roll_back(
     return _tagged(await services.tasks.roll_back(task_id, body.version, owner=caller.user_id, expected=expected))
 
 
-@router.post("/tasks/{task_id}/plan", response_model=wire.Plan, openapi_extra=needs("read"))
+@router.post("/tasks/{task_id}/plan", response_model=wire.Plan, openapi_extra=needs("read", one_task=True))
 async def plan(task_id: str, caller: Caller, services: Services, body: wire.RunTask | None = None) -> Response:
     """The requests that a run would send: built, not sent, secrets masked."""
     return answer(await services.plans.plan(task_id, body.input if body else None, owner=caller.user_id))
 
 
-@router.get("/tasks/{task_id}/explain", response_model=wire.Explain, openapi_extra=needs("read"))
+@router.get("/tasks/{task_id}/explain", response_model=wire.Explain, openapi_extra=needs("read", one_task=True))
 async def explain(
     task_id: str, caller: Caller, services: Services, since: Annotated[AwareDatetime | None, Query()] = None
 ) -> Response:

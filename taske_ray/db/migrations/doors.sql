@@ -7,6 +7,11 @@ CREATE OR REPLACE FUNCTION mine() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
     SELECT nullif(current_setting('taske.user_id', true), '')::uuid
 $$;
 
+-- The one task that a transaction is bound to, because an API key is; null without.
+CREATE OR REPLACE FUNCTION only_task() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT nullif(current_setting('taske.task_id', true), '')::uuid
+$$;
+
 -- Every request with an access token: by primary key, so that revocation acts on the next one.
 CREATE OR REPLACE FUNCTION caller_of_session(wanted uuid, issued_at double precision, signed_by text)
 RETURNS TABLE (user_id uuid, email text, role text, locale text, session_id uuid, recent boolean)

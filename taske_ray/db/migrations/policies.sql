@@ -5,6 +5,8 @@ DO $policies$
 DECLARE
     -- the sub-select is worked out once a statement, so that an index serves it
     own CONSTANT text := 'user_id = (SELECT mine())';
+    -- a key that is bound to one task reaches no other, whatever the route
+    own_of_bound CONSTANT text := own || ' AND ((SELECT only_task()) IS NULL OR task_id = (SELECT only_task()))';
     of_own_run CONSTANT text := 'EXISTS (SELECT FROM runs r WHERE r.id = run_id AND r.user_id = (SELECT mine()))';
     of_own_trigger CONSTANT text := 'EXISTS (SELECT FROM triggers t WHERE t.id = trigger_id AND t.user_id = (SELECT mine()))';
     by_admins CONSTANT text := '(SELECT caller_is_admin())';
@@ -17,9 +19,9 @@ BEGIN
     SELECT r.of::text AS of, r.for_role::text AS for_role, r.command::text AS command, r.test::text AS test,
            r.for_role || '_' || lower(r.command) AS name
     FROM (VALUES
-        ('tasks', 'taske_api', 'ALL', own),
-        ('task_versions', 'taske_api', 'ALL', own),
-        ('triggers', 'taske_api', 'ALL', own),
+        ('tasks', 'taske_api', 'ALL', own || ' AND ((SELECT only_task()) IS NULL OR id = (SELECT only_task()))'),
+        ('task_versions', 'taske_api', 'ALL', own_of_bound),
+        ('triggers', 'taske_api', 'ALL', own_of_bound),
         -- those of the instance are an administrator's; others learn of them by a door, and use them
         ('connections', 'taske_api', 'ALL', own || ' OR (user_id IS NULL AND ' || by_admins || ')'),
         ('connection_authorizations', 'taske_api', 'ALL', own),
@@ -28,7 +30,7 @@ BEGIN
         ('oauth_clients', 'taske_api', 'UPDATE', by_admins),
         ('oauth_clients', 'taske_api', 'DELETE', by_admins),
         ('idempotency_keys', 'taske_api', 'ALL', own),
-        ('runs', 'taske_api', 'ALL', own),
+        ('runs', 'taske_api', 'ALL', own_of_bound),
         ('steps', 'taske_api', 'ALL', of_own_run),
         ('attempts', 'taske_api', 'SELECT', of_own_run),
         ('run_ends', 'taske_api', 'ALL', of_own_run),
