@@ -1,20 +1,18 @@
 """Everything Ray, in one file: names, options, how an actor is spawned, found, called and ended.
 
-The other files of this package hold plain classes; `spawn_supervisor` and `Hosts` make Ray actors of them. Such a
+The other files of this package hold plain classes; `spawn_supervisor` and `spawn_host` make Ray actors of them. Such a
 class has `async start()`, which runs once per incarnation before the first call is let through, so that an actor that
 Ray restarted needs nobody to start it again. Ray decides where a process runs and restarts it; who *owns* what is
 decided by leases in PostgreSQL alone, because in a partition Ray may run the old and the new copy at once.
 """
 
 import asyncio
-import contextlib
 import importlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-import psutil
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.util import list_named_actors
@@ -25,11 +23,6 @@ NAMESPACE: Final = "taske"
 SUPERVISOR: Final = "TriggerSupervisor"
 
 PING_LIMIT_S: Final = 3.0
-START_LIMIT_S: Final = 60.0
-SILENT_PINGS: Final = 5
-"""A host that misses so many in a row is stuck: it is ended for Ray to start afresh. Its work is leased, not lost.
-
-One a round of a ping and a second: 20 s and more, so that a stuck watcher host is replaced within the 45 s of D5."""
 
 Handle = Any
 """Ray's `ActorHandle`: its stubs type each method by the class, and here one name serves all classes."""
@@ -52,6 +45,12 @@ class ActorLost(Unavailable):
     """The actor is dead, restarting or unreachable; whether it did what it was asked is unknown."""
 
     code = "actor_lost"
+
+
+class ActorEnded(ActorLost):
+    """The actor was ended for good, by somebody who meant it: Ray starts no other."""
+
+    code = "actor_ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +96,10 @@ async def nodes() -> list[Node]:
     return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in found if node["Alive"]]
 
 
-async def find(name: str) -> Handle | None:
+async def find(name: str, namespace: str = NAMESPACE) -> Handle | None:
     """The actor of that name, or None."""
     try:
-        return await asyncio.to_thread(ray.get_actor, name, NAMESPACE)
+        return await asyncio.to_thread(ray.get_actor, name, namespace)
     except ValueError:
         return None
 
@@ -119,16 +118,36 @@ async def call(handle: Handle, method: str, *args: Any, timeout_s: float | None 
         raise ActorLost(f"{method}: {type(lost).__name__}") from None
 
 
-async def ping(handle: Handle) -> int | None:
-    """The id of the actor's process, if it answers now; raises ActorDiedError if it never will again."""
+async def ping(handle: Handle, method: str = "ping") -> int | None:
+    """The id of the actor's process, if it answers now; raises ActorEnded if it never will again.
+
+    `method` is the one that answers with it, in an actor that is not ours.
+    """
     try:
         async with asyncio.timeout(PING_LIMIT_S):
-            pid: int = await handle.ping.remote()
+            pid: int = await getattr(handle, method).remote()
     except ActorDiedError:
-        raise
+        raise ActorEnded(f"{method}: it was ended for good") from None
     except (RayActorError, TimeoutError):
         return None
     return pid
+
+
+async def restart(handle: Handle) -> None:
+    """End the actor's process, for Ray to start another; one that hangs is gone after five seconds."""
+    await asyncio.to_thread(ray.kill, handle, no_restart=False)
+
+
+def this_node() -> str:
+    """The node of this process."""
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
+
+
+async def names() -> Sequence[str]:
+    """The actors of ours that have a name: all but those that were ended for good."""
+    found: list[str] = await asyncio.to_thread(list_named_actors)
+    return found
 
 
 async def kill(name: str) -> None:
@@ -140,108 +159,28 @@ async def kill(name: str) -> None:
 
 async def kill_all() -> None:
     """End every actor of ours; for leaving a cluster that lives on."""
-    await asyncio.gather(*(kill(name) for name in await asyncio.to_thread(list_named_actors)))
+    await asyncio.gather(*(kill(name) for name in await names()))
 
 
 async def spawn_supervisor(cls: type | str, *args: Any) -> Handle:
     """The one supervisor: near the head node while that lives, anywhere afterwards."""
-    selector = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     handle = _spawn(
-        Blueprint(cls, args), SUPERVISOR, label_selector=selector, fallback_strategy=[{"label_selector": {}}]
+        Blueprint(cls, args),
+        SUPERVISOR,
+        label_selector={"ray.io/node-id": this_node()},
+        fallback_strategy=[{"label_selector": {}}],
     )
-    await _alive(handle)
+    await handle.ping.remote()  # a detached actor whose creator ends before it runs is lost with it
     return handle
 
 
-async def spawn_host(name: str, node_id: str, cls: type | str, *args: Any) -> Handle:
-    """A host of that name, pinned to one node; the same one if it exists. Its class is given both, then `args`."""
-    handle = _spawn(Blueprint(cls, (name, node_id, *args)), name, label_selector={"ray.io/node-id": node_id})
-    await _alive(handle)
-    return handle
+def spawn_host(name: str, node_id: str, blueprint: Blueprint) -> Handle:
+    """A host of that name, pinned to one node; the same one if it exists. Its class is given both, then its arguments.
 
-
-@dataclass(slots=True)
-class Hosts:
-    """The supervisor's port to the cluster: so many hosts of each kind on every living node."""
-
-    blueprints: Mapping[str, Blueprint]
-    _known: dict[str, HostRef] = field(default_factory=dict)
-    _missed: dict[str, int] = field(default_factory=dict)
-    _spawning: dict[str, asyncio.Task[HostRef | None]] = field(default_factory=dict)
-    _processes: dict[str, psutil.Process] = field(default_factory=dict)
-
-    async def ensure_hosts(self, kind: str, count_per_node: int) -> list[HostRef]:
-        """Spawn what is missing, end what stood on vanished nodes, and return the hosts that answer.
-
-        Call it again and again: a host that Ray is restarting is absent from the answer and back in a later one.
-        """
-        living = await nodes()
-        wanted = {f"{kind}-{node.id[:16]}-{number}": node.id for node in living for number in range(count_per_node)}
-        await asyncio.gather(*(self._end(name) for name in await self._present(kind) if name not in wanted))
-        found = await asyncio.gather(*(self._ensure(kind, name, node) for name, node in wanted.items()))
-        return [host for host in found if host is not None]
-
-    async def _ensure(self, kind: str, name: str, node: str) -> HostRef | None:
-        known = self._known.get(name)
-        if known is None:
-            return await self._spawned(kind, name, node)
-        try:
-            return known if await self._answers(known) else None
-        except ActorDiedError:
-            del self._known[name]  # ended for good by somebody: the next round spawns another
-            return None
-
-    async def _spawned(self, kind: str, name: str, node: str) -> HostRef | None:
-        """The host that is being spawned, if it comes in a moment: a process that hangs must not hold up the others."""
-        if name not in self._spawning:
-            self._spawning[name] = asyncio.create_task(self._spawn(kind, name, node))
-        done, _ = await asyncio.wait([self._spawning[name]], timeout=PING_LIMIT_S)
-        return self._spawning.pop(name).result() if done else None
-
-    async def _spawn(self, kind: str, name: str, node: str) -> HostRef | None:
-        blueprint = self.blueprints[kind]
-        try:
-            async with asyncio.timeout(START_LIMIT_S):
-                handle = await spawn_host(name, node, blueprint.cls, *blueprint.args)
-        except (RayActorError, TimeoutError):
-            return None  # its node is going, or the machine is busy: the next round sees
-        self._known[name] = HostRef(name, node, handle)
-        return self._known[name]
-
-    async def _answers(self, host: HostRef) -> bool:
-        pid = await ping(host.handle)
-        if pid is not None:
-            self._missed[host.name] = 0
-            self._remember(host, pid)
-            return True
-        self._missed[host.name] = self._missed.get(host.name, 0) + 1
-        if self._missed[host.name] >= SILENT_PINGS:
-            self._missed[host.name] = 0
-            await asyncio.to_thread(ray.kill, host.handle, no_restart=False)
-            self._end_process(host.name)
-        return False
-
-    def _remember(self, host: HostRef, pid: int) -> None:
-        """The process behind a host, where it is one of this machine."""
-        last = self._processes.get(host.name)
-        if (last is None or last.pid != pid) and host.node == ray.get_runtime_context().get_node_id():
-            with contextlib.suppress(psutil.Error):
-                self._processes[host.name] = psutil.Process(pid)
-
-    def _end_process(self, name: str) -> None:
-        """Ray asks a process to end itself, which a frozen one cannot; psutil knows a new process by an old number."""
-        process = self._processes.pop(name, None)
-        if process is not None:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-
-    async def _end(self, name: str) -> None:
-        self._known.pop(name, None)
-        await kill(name)
-
-    async def _present(self, kind: str) -> Sequence[str]:
-        named = await asyncio.to_thread(list_named_actors)
-        return [name for name in named if name.startswith(f"{kind}-")]
+    Returns before it runs: whoever spawns hosts outlives their start, or is started again and finds them.
+    """
+    made = Blueprint(blueprint.cls, (name, node_id, *blueprint.args))
+    return _spawn(made, name, label_selector={"ray.io/node-id": node_id})
 
 
 def _spawn(blueprint: Blueprint, name: str, **placement: Any) -> Handle:
@@ -249,11 +188,6 @@ def _spawn(blueprint: Blueprint, name: str, **placement: Any) -> Handle:
     actor = remote(_hosted(blueprint.cls)).options(**_NAMED, **placement, name=name)
     spawned: Handle = actor.remote(*blueprint.args)
     return spawned
-
-
-async def _alive(handle: Handle) -> None:
-    """Wait until the process runs: a detached actor whose creator ends before that is lost with it."""
-    await handle.ping.remote()
 
 
 def _cause(failed: RayTaskError) -> BaseException:

@@ -114,7 +114,7 @@ class Lease:
         gone = [
             host.id
             for host in await hosts.live(self._connection)
-            if host.boot_id == boot_id() and not await asyncio.to_thread(_is_alive, host.pid, host.pid_started)
+            if host.boot_id == boot_id() and await asyncio.to_thread(process_of, host.pid, host.pid_started) is None
         ]
         if gone:
             await hosts.end(self._connection, gone, state="crashed")
@@ -126,9 +126,20 @@ def boot_id() -> str:
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text(encoding='ascii').strip()} {namespace}"
 
 
-def _is_alive(pid: int, started: float) -> bool:
+async def recorded_process(database: hosts.Fetches, name: str) -> psutil.Process | None:
+    """The living process of this machine that a host of that name registered last; None while the database is away."""
+    try:
+        found = await hosts.recorded(database, name, boot_id())
+    except Unavailable:
+        return None
+    return None if found is None else await asyncio.to_thread(process_of, *found)
+
+
+def process_of(pid: int, started: float) -> psutil.Process | None:
+    """The living process of that id and start time, on this machine since its boot."""
     try:
         process = psutil.Process(pid)
-        return process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE
+        lives = process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
+        return None
+    return process if lives else None

@@ -13,10 +13,14 @@ import logging
 from typing import Any
 from uuid import UUID
 
+import psutil
+
 from actors import cluster
-from actors.cluster import ActorLost, Blueprint, HostRef, Hosts
+from actors.cluster import ActorLost, Blueprint, HostRef
 from actors.host_process import database_url
+from actors.hosts import Hosts
 from actors.integration_client import IntegrationClient
+from actors.lease import recorded_process
 from actors.run_host import RunHost
 from actors.watcher_host import WatcherHost
 from taske_ray import logs
@@ -48,7 +52,8 @@ class TriggerSupervisor:
                 "watcher": Blueprint(WatcherHost),
                 "client": Blueprint(IntegrationClient),
                 "quarantine": Blueprint(RunHost, ("quarantine",)),
-            }
+            },
+            self._recorded,
         )
         self._alive: dict[str, list[HostRef]] = {"run": [], "watcher": [], "client": []}
         self._quarantine: list[HostRef] | None = None  # None: not looked yet, a former supervisor may have left some
@@ -119,6 +124,10 @@ class TriggerSupervisor:
         }
         found = await asyncio.gather(*(self._hosts.ensure_hosts(kind, count) for kind, count in wanted.items()))
         self._alive = dict(zip(wanted, found, strict=True))
+
+    async def _recorded(self, name: str) -> psutil.Process | None:
+        """The living process of a host, which may have hung before this supervisor knew it."""
+        return await recorded_process(self._database, name)
 
     async def _keep_quarantine(self) -> None:
         while not self._stopping:

@@ -15,7 +15,7 @@ import pytest
 from taske_ray import errors
 
 ROOT = Path(__file__).parent.parent
-BASE = {"errors", "clock", "settings", "limits", "logs", "gather", "crash_points", "hardening"}
+BASE = {"errors", "clock", "settings", "limits", "logs", "gather", "deadline", "crash_points", "hardening"}
 UNDER_SERVICES = BASE | {"core", "catalog", "db", "security", "integrations"}
 UNDER_BOOTSTRAP = UNDER_SERVICES | {"services", "schemas", "standins"}
 
@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": {"errors", "core"},
     "gather": set(),
     "hardening": set(),
+    "deadline": set(),
     "crash_points": {"settings"},
     "core": {"errors", "limits"},
     "security": {"errors"},

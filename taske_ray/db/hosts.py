@@ -61,3 +61,9 @@ async def end(database: Fetches, host_ids: Sequence[UUID], *, state: str) -> Non
 async def live(database: Fetches) -> list[HostRow]:
     """The hosts that are live now."""
     return [HostRow(**row) for row in await database.fetch(queries.live_hosts, {})]
+
+
+async def recorded(database: Fetches, name: str, boot_id: str) -> tuple[int, float] | None:
+    """Process id and start time of the latest incarnation of a host on that machine, live or not."""
+    rows = await database.fetch(queries.recorded_host, {"name": name, "boot_id": boot_id})
+    return (rows[0]["pid"], rows[0]["pid_started"]) if rows else None

@@ -37,6 +37,12 @@ TUNING: Final = {
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # would send each request through Python once more
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
+    # Nobody is kept waiting: a replica that hangs is left out after 5 s (`haproxy.CHECK_LIMIT_S`), one that is gone is
+    # tried once more, and no answer may be silent for longer than the slowest one that we know (35 s: a call by hand).
+    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
+    "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "2",
+    "RAY_SERVE_HAPROXY_RETRIES": "1",
+    "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "60",
     # On a busy machine a proxy's process needs more than Serve's 5 s to come up; killed for that, the start would fail.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     # Drained by the supervisor before Serve is asked to stop: no need to wait here.

@@ -37,6 +37,8 @@ BUFFER_BYTES: Final = 128 * 1024
 LONGEST_HEAD_BYTES: Final = 32 * 1024
 LONGEST_TARGET_BYTES: Final = 8 * 1024
 MOST_FIELDS: Final = 100
+CHECK_LIMIT_S: Final = 2
+"""So long a replica may take to say that it lives; after two misses in a row its requests are answered for it."""
 RETRY_AFTER_S: Final = 2
 _FIELDS_READ: Final = 1000
 _DONE: Final = "# rewritten by taske"
@@ -124,12 +126,14 @@ def _section(lines: list[str], host: str | None, trusted: Sequence[str], *, http
             f"    timeout http-request {SLOWEST_HEAD_S}s",
             f"    timeout client {SLOWEST_READER_S}s",
             *(f"    http-error {_page(status, https=https)}" for status in _OF_HAPROXY),
+            f"    timeout check {CHECK_LIMIT_S}s",
         ]
     if title == "frontend http_frontend":
         return _front_door(kept, host, trusted, https=https)
     if title == "backend default_backend":  # nothing is deployed yet: an error page says so
         return [title, "    http-request return status 503 default-errorfiles"]
-    return kept
+    # Whoever waits for a replica that hangs is told so, instead of waiting until it is replaced.
+    return [re.sub(r"^(\s*default-server\b.*)$", r"\1 on-marked-down shutdown-sessions", line) for line in kept]
 
 
 def _is_replaced(line: str) -> bool:
@@ -260,8 +264,8 @@ def main(arguments: list[str]) -> None:
     for flag, value in itertools.pairwise(arguments):
         if flag == "-f":
             _rewrite_file(Path(value))
-    # Ray's manager killed: the port must be free for the next one, so go with it.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    # Ray's manager killed: the port must be free for the next one, so go with it, even when we are stopped.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     os.execv(arguments[0], arguments)  # noqa: S606 - becoming that program is the purpose
 
 

@@ -19,8 +19,8 @@ from taske_ray.hardening import harden
 from taske_ray.launcher import environment, handover, ports, preparation, sessions
 from taske_ray.launcher.child import Report, RuntimeChild
 from taske_ray.launcher.data_dir import DataDir
-from taske_ray.launcher.probe import Probe
-from taske_ray.launcher.processes import Ledger, end
+from taske_ray.launcher.probe import DOOR_MISSES, Probe
+from taske_ray.launcher.processes import Ledger, end, kill, marked
 from taske_ray.settings import Settings
 
 READY_LIMIT_S: Final = 120.0
@@ -28,6 +28,8 @@ STOP_LIMIT_S: Final = 27.0
 """From the signal to the use of force, so that all is over within 30 s."""
 SICK_LIMIT_S: Final = 45.0
 """So long `/healthz` may fail before everything is started afresh; Serve mends what it can in 5 to 15 s."""
+SILENT_LIMIT_S: Final = 20.0
+"""So long Ray may say nothing, whose processes live: its GCS hangs, or the process that asks it (`watchdog.py`)."""
 BACK_OFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 CALM_S: Final = 300.0
 """After so long without trouble the back-off begins anew."""
@@ -72,6 +74,7 @@ class Instance:
         self._environ: dict[str, str] = {}
         self._handed = self.settings
         self._watched: tuple[str, ...] = ()
+        self._heard_at = 0.0
         self._stops = 0
 
     def run(self, on_ready: Callable[[], None]) -> None:
@@ -158,14 +161,25 @@ class Instance:
 
     def _watch(self) -> None:
         sick_since: float | None = None
+        self._heard_at = time.monotonic()
         while True:
             self._beat()
+            if time.monotonic() - self._heard_at > SILENT_LIMIT_S:
+                raise Trouble(f"Ray has not answered for {SILENT_LIMIT_S:.0f} s")
             self._mend_database()
             if not self._probe.is_due():
                 continue
-            sick_since = None if self._probe.is_healthy() else sick_since or time.monotonic()
+            sick_since = None if self._is_well() else sick_since or time.monotonic()
             if sick_since is not None and time.monotonic() - sick_since > SICK_LIMIT_S:
                 raise Trouble(f"/healthz has not answered for {SICK_LIMIT_S:.0f} s")
+
+    def _is_well(self) -> bool:
+        """Whether `/healthz` answers; a HAProxy that hangs is ended, and Serve starts another."""
+        misses = self._probe.door_misses() if self._address == "local" else 0
+        if misses >= DOOR_MISSES:
+            self._progress("HAProxy hangs; ending it")
+            kill(marked(self._place.path, program="haproxy"))
+        return not misses and self._probe.is_healthy()
 
     def _mend_database(self) -> None:
         """Start the embedded PostgreSQL again if it has ended."""
@@ -207,6 +221,10 @@ class Instance:
             for role, pid in report.facts.items():
                 self._ledger.note(role, int(pid))
             self._watched = tuple(report.facts)
+        elif report.event == "alive":
+            self._heard_at = time.monotonic()
+        elif report.event == "cut_off":
+            raise Trouble("Ray has given this machine up")
         elif report.event == "starting":
             self._progress("Starting the supervisor and the applications")
         elif report.event == "failed":

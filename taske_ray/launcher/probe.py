@@ -7,6 +7,9 @@ from typing import Final
 
 ANSWER_LIMIT_S: Final = 5.0
 EVERY_S: Final = 2.0
+DOOR_LIMIT_S: Final = 2.0
+DOOR_MISSES: Final = 2
+"""So often in a row HAProxy may take a connection and not answer on it: it hangs, and so does everybody outside."""
 
 
 class Probe:
@@ -16,6 +19,7 @@ class Probe:
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - everywhere includes here
         self._port = port
         self._asked_at = 0.0
+        self._misses = 0
         self.last_answer = "nothing answered yet"
 
     def is_due(self) -> bool:
@@ -30,6 +34,25 @@ class Probe:
     def is_ready(self) -> bool:
         """Whether `/readyz` answers 200."""
         return self._answers("/readyz")
+
+    def door_misses(self) -> int:
+        """How often in a row the front door itself has hung now; it is asked for what it answers with nobody behind it.
+
+        A refused connection is no hang: nobody waits for it.
+        """
+        self._asked_at = time.monotonic()
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=DOOR_LIMIT_S)
+        self._misses += 1
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/-/")
+                connection.getresponse()
+            except TimeoutError:
+                return self._misses
+            except (OSError, http.client.HTTPException):
+                pass
+        self._misses = 0
+        return 0
 
     def _answers(self, path: str) -> bool:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_LIMIT_S)

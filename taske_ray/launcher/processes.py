@@ -79,10 +79,18 @@ def started_at(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
-def marked(data_dir: Path) -> list[psutil.Process]:
-    """The processes, but for this one, that carry the mark of this instance."""
+def marked(data_dir: Path, *, program: str | None = None) -> list[psutil.Process]:
+    """The processes, but for this one, that carry the mark of this instance; with `program`, those that run it."""
     mark = f"{MARK}={data_dir}".encode()
-    return [process for process in psutil.process_iter() if process.pid != os.getpid() and _carries(process.pid, mark)]
+    found = [process for process in psutil.process_iter() if process.pid != os.getpid() and _carries(process.pid, mark)]
+    return [process for process in found if program is None or _runs(process, program)]
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """End these at once."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def end(find: Callable[[], list[psutil.Process]], *, within_s: float) -> bool:
@@ -98,6 +106,12 @@ def end(find: Callable[[], list[psutil.Process]], *, within_s: float) -> bool:
                     process.send_signal(number)
             psutil.wait_procs(remaining, timeout=min(1.0, patience))
     return not find()
+
+
+def _runs(process: psutil.Process, program: str) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name() == program
+    return False
 
 
 def _carries(pid: int, mark: bytes) -> bool:

@@ -6,6 +6,7 @@ more on a fresh one.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from taske_ray.db.fires import Fire, Fired, FireStore, Skip, details
 from taske_ray.db.history import History, StoredRun
 from taske_ray.db.subscriptions import live_subscriptions
 from taske_ray.db.tasks import find_hook
+from taske_ray.deadline import within
 from taske_ray.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from taske_ray.limits import Limits, codes, profiles
 from taske_ray.security.tokens import digest
@@ -122,8 +124,7 @@ class Deliveries:
         to come again.
         """
         try:
-            async with asyncio.timeout(_answered_within_s):
-                found = await self._accepted(token, delivery)
+            found = await within(_answered_within_s, self._accepted(token, delivery))
         except TimeoutError:
             raise Unavailable("The database does not answer", retry_after_s=2) from None
         return await self._result(*found) if isinstance(found, tuple) else found
@@ -259,27 +260,32 @@ class Deliveries:
         await self._store.skip(Skip(hook.trigger_id, reason, count, sample))
 
     async def _result(self, hook: Hook, fired: Fired) -> Received:
-        """The last output of a run, when it is there in time; a lost waiter loses nothing."""
-        run = await self._finished_run(hook, fired.run_id)
-        run_id = format_id("run", fired.run_id)
-        if run is None or run.status == "needs_attention":
+        """The last output of a run, when it is there in time; a lost waiter, or a lost database, loses nothing."""
+        try:
+            return await within(_patience_s, self._finished(hook, fired.run_id))
+        except TimeoutError:
+            return Received(202, {"run_id": format_id("run", fired.run_id)})
+
+    async def _finished(self, hook: Hook, run_id: UUID) -> Received:
+        """The answer as soon as the run is over; a database that is away is asked again."""
+        pause = _first_look_s
+        while True:
+            with contextlib.suppress(Unavailable):
+                run = await self._history.get(owner=hook.user_id, run_id=run_id)
+                if run is not None and run.status in _finished:
+                    return await self._answer_of(hook, run)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _longest_look_s)
+
+    async def _answer_of(self, hook: Hook, run: StoredRun) -> Received:
+        run_id = format_id("run", run.id)
+        if run.status == "needs_attention":
             return Received(202, {"run_id": run_id})
         if run.status != "succeeded":
             return Received(502, None, failed=FailedRun(run_id, run.status, run.error))
         steps = await self._history.steps(owner=hook.user_id, run_id=run.id)
         outputs = [step.output for step in steps if step.status == "succeeded"]
         return Received(200, outputs[-1] if outputs else None)
-
-    async def _finished_run(self, hook: Hook, run_id: UUID) -> StoredRun | None:
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + _patience_s, _first_look_s
-        while loop.time() < until:
-            run = await self._history.get(owner=hook.user_id, run_id=run_id)
-            if run is not None and run.status in _finished:
-                return run
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _longest_look_s)
-        return None
 
 
 def _fire(hook: Hook, event: Event, depth: int) -> Fire:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from actors import cluster
+from actors.hosts import Hosts
 from taske_ray.errors import Invalid
 from taske_ray.launcher.lean_ray import lean
 
@@ -51,7 +52,7 @@ async def scenario():
         await cluster.call(first, "refuse")
     except Invalid as refused:
         facts["refused"] = refused.errors[0].code
-    hosts = cluster.Hosts({"toy": cluster.Blueprint(Toy, ("more",))})
+    hosts = Hosts({"toy": cluster.Blueprint(Toy, ("more",))})
     one, two = await until(hosts, 2)
     facts["names"] = [one.name, two.name]
     facts["given"] = (await cluster.call(one.handle, "told"))[0]

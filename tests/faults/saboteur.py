@@ -27,10 +27,12 @@ _titles: Final = {
     "IntegrationClient": "ray::IntegrationClient",
     "TriggerSupervisor": "ray::TriggerSupervisor",
     "Serve replica": "ray::ServeReplica",
+    "hooks replica": "ray::ServeReplica:hooks",
     "Serve controller": "ray::ServeController",
     "HAProxy": "haproxy",
     "raylet": "raylet",
     "GCS": "gcs_server",
+    "runtime": "taske_ray.launcher.runtime",
 }
 WEIGHTS: Final = {
     ("RunHost", "kill"): 24,
@@ -70,10 +72,11 @@ class Fault:
 
 
 class Saboteur:
-    """Draws faults from a seeded chance; `faults` is what really happened."""
+    """Draws faults from a seeded chance; `faults` is what really happened. What it stops goes on after `stop_s`."""
 
-    def __init__(self, data_dir: Path, chance: random.Random) -> None:
+    def __init__(self, data_dir: Path, chance: random.Random, *, stop_s: float = STOP_S) -> None:
         self._data_dir = data_dir
+        self._stop_s = stop_s
         self._chance = chance
         self._postgres = EmbeddedPostgres(data_dir)
         self._stopped: dict[int, threading.Timer] = {}
@@ -92,7 +95,7 @@ class Saboteur:
     def do(self, kind: str, way: str, victim: psutil.Process) -> Fault | None:
         """Carry a fault out."""
         now = time.monotonic()
-        pause = (DATABASE_STOP_S if kind == "postmaster" else STOP_S) if way == "stop" else 0.0
+        pause = (DATABASE_STOP_S if kind == "postmaster" else self._stop_s) if way == "stop" else 0.0
         try:
             if way == "kill":
                 victim.send_signal(signal.SIGKILL)
@@ -147,7 +150,7 @@ def _is(process: psutil.Process, title: str) -> bool:
     with contextlib.suppress(psutil.Error):
         if title.startswith("ray::"):
             return (process.cmdline() or [""])[0].startswith(title)
-        return process.name() == title
+        return title in process.cmdline() if "." in title else process.name() == title
     return False
 
 

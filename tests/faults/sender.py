@@ -19,7 +19,7 @@ import orjson
 from tests.faults.oracle import Acknowledged
 
 _again_s: Final = 1.0
-_hang_s: Final = 12.0
+_hang_s: Final = 8.0
 """No answer in that time is a hang: the service has to refuse sooner (durability, 9.5)."""
 _repeated: Final = 1 / 30
 
@@ -35,6 +35,11 @@ class Sender:
         self.acknowledged: list[Acknowledged] = []
         self.answers: Counter[int | str] = Counter()
         self._on_their_way: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Offer nothing more."""
+        self._stopped = True
 
     async def send(self, rate: float, seconds: float, *, last_answers_s: float) -> None:
         """Offer `rate` deliveries a second, then wait for the last acknowledgements."""
@@ -43,7 +48,7 @@ class Sender:
         async with aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(limit=500)) as session:
             for number in itertools.count():
                 at = began + number / rate
-                if at > began + seconds:
+                if at > began + seconds or self._stopped:
                     break
                 await asyncio.sleep(max(0.0, at - time.monotonic()))
                 self._start(session, f"e{number}")

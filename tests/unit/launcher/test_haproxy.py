@@ -27,6 +27,7 @@ backend default_backend
     http-request return status 404 content-type text/plain string "Ping http://.../-/routes"
 backend http-task
     log global
+    default-server fastinter 250ms downinter 250ms fall 2 rise 2 inter 1s check
     server r1 127.0.0.1:30001 check
 listen stats
   bind *:8404
@@ -78,6 +79,12 @@ def test_forwarding_headers_of_strangers_are_removed_before_ours_is_set():
 def test_a_trusted_proxy_is_believed():
     """The addresses of outer proxies, and only those, may speak for others."""
     assert "acl trusted_proxy src 10.0.0.1 10.1.0.0/16" in rewritten(trusted=("10.0.0.1", "10.1.0.0/16"))
+
+
+def test_whoever_waits_for_a_replica_that_hangs_is_told():
+    """A check has its limit, and a replica that is marked down lets go of its requests."""
+    assert "    timeout check 2s" in rewritten().splitlines()
+    assert "inter 1s check on-marked-down shutdown-sessions\n" in rewritten()
 
 
 def test_rewriting_twice_changes_nothing():
