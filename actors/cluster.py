@@ -118,19 +118,21 @@ async def call(handle: Handle, method: str, *args: Any, timeout_s: float | None 
         raise ActorLost(f"{method}: {type(lost).__name__}") from None
 
 
-async def ping(handle: Handle, method: str = "ping") -> int | None:
-    """The id of the actor's process, if it answers now; raises ActorEnded if it never will again.
-
-    `method` is the one that answers with it, in an actor that is not ours.
-    """
+async def ping(handle: Handle, *, ours: bool = True, limit_s: float = PING_LIMIT_S) -> int | None:
+    """The id of the actor's process, if it answers now; raises ActorEnded if it never will again."""
     try:
-        async with asyncio.timeout(PING_LIMIT_S):
-            pid: int = await getattr(handle, method).remote()
+        async with asyncio.timeout(limit_s):
+            pid: int = await (handle.ping.remote() if ours else handle.__ray_call__.remote(_process_id))
     except ActorDiedError:
-        raise ActorEnded(f"{method}: it was ended for good") from None
+        raise ActorEnded("it was ended for good") from None
     except (RayActorError, TimeoutError):
         return None
     return pid
+
+
+def _process_id(_actor: Any) -> int:
+    """What an actor that is not ours is asked."""
+    return os.getpid()
 
 
 async def restart(handle: Handle) -> None:
@@ -144,10 +146,10 @@ def this_node() -> str:
     return node
 
 
-async def names() -> Sequence[str]:
-    """The actors of ours that have a name: all but those that were ended for good."""
-    found: list[str] = await asyncio.to_thread(list_named_actors)
-    return found
+async def names(namespace: str = NAMESPACE) -> Sequence[str]:
+    """The actors that have a name: all but those that were ended for good."""
+    found: list[dict[str, str]] = await asyncio.to_thread(list_named_actors, all_namespaces=True)
+    return [actor["name"] for actor in found if actor["namespace"] == namespace]
 
 
 async def kill(name: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 def options(name: str) -> dict[str, Any]:
     """One replica that takes 500 requests at once and 1,000 more in its queue; beyond that callers get 503.
 
-    One that hangs is left out by HAProxy after 5 s and replaced by Serve after three checks of 4 s.
+    One that has ended is noticed at Serve's next check, one that is frozen by our watchdog after 5 s, and one
+    that is busy for ever by three checks in a row that took too long.
     """
     return {
         "name": name,
@@ -14,7 +15,7 @@ def options(name: str) -> dict[str, Any]:
         "max_ongoing_requests": 500,
         "max_queued_requests": 1000,
         "health_check_period_s": 2,
-        "health_check_timeout_s": 4,
+        "health_check_timeout_s": 10,
         "graceful_shutdown_wait_loop_s": 0.2,
         "graceful_shutdown_timeout_s": 4,
         "ray_actor_options": {"num_cpus": 0.1},

@@ -37,9 +37,12 @@ TUNING: Final = {
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # would send each request through Python once more
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
-    # Nobody is kept waiting: a replica that hangs is left out after 5 s (`haproxy.CHECK_LIMIT_S`), one that is gone is
-    # tried once more, and no answer may be silent for longer than the slowest one that we know (35 s: a call by hand).
+    # Nobody waits for ever: a replica that is too busy to answer is left out after 15 s (`haproxy.CHECK_LIMIT_S`; one
+    # that is frozen is ended after 5, `watchdog.py`), one that is gone is tried once more, and no answer may be silent
+    # for longer than the slowest one that we know (35 s: a call by hand). Only checks mark a replica down: a refused
+    # request that did so would be cut off with the others, without a page.
     "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
+    "RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED": "0",
     "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "2",
     "RAY_SERVE_HAPROXY_RETRIES": "1",
     "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "60",

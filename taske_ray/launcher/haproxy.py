@@ -37,8 +37,8 @@ BUFFER_BYTES: Final = 128 * 1024
 LONGEST_HEAD_BYTES: Final = 32 * 1024
 LONGEST_TARGET_BYTES: Final = 8 * 1024
 MOST_FIELDS: Final = 100
-CHECK_LIMIT_S: Final = 2
-"""So long a replica may take to say that it lives; after two misses in a row its requests are answered for it."""
+CHECK_LIMIT_S: Final = 7
+"""So long a replica may take to say that it lives, busy as it may be; after two misses in a row it is left out."""
 RETRY_AFTER_S: Final = 2
 _FIELDS_READ: Final = 1000
 _DONE: Final = "# rewritten by taske"

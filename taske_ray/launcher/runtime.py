@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from taske_ray import logs
-from taske_ray.launcher import lean_ray, watchdog
+from taske_ray.launcher import lean_ray
 from taske_ray.launcher.plan import Plan, load
 from taske_ray.launcher.worker import NURSERY
 
@@ -77,6 +77,8 @@ async def _serve(wish: Wish, report: Callable[..., None], deployment: subprocess
     report("starting")
     await asyncio.gather(_start_supervisor(wish), _deploy(deployment))
     report("serving")
+    from taske_ray.launcher import watchdog  # loads Ray, which begins after the helpers
+
     watching = asyncio.create_task(watchdog.keep(report, here=wish.address == "local"))
     stopping = await _heard(commands, "stop")
     watching.cancel()

@@ -20,6 +20,7 @@ from deployments.shared.application import Appearance, new_app, router
 from deployments.shared.gate import Gate, needs
 from taske_ray.errors import Unauthenticated
 from taske_ray.launcher import haproxy
+from taske_ray.launcher.environment import TUNING
 
 ROOT = Path(__file__).parents[3]
 routes = router()
@@ -82,7 +83,7 @@ class Door:
         self.replica = self.haproxy = None
 
     def open(self, *, short_waits=False):
-        """Start both; `short_waits`: a tenth of the patience with slow clients."""
+        """Start both; `short_waits`: a tenth of the patience."""
         self.start_replica()
         config = self.folder / "haproxy.cfg"
         config.write_text(configuration(self.folder, self.port, self.replica_port))
@@ -121,6 +122,7 @@ class Door:
             (f"timeout http-request {haproxy.SLOWEST_HEAD_S}s", "timeout http-request 1s"),
             (f"wait-for-body time {haproxy.SLOWEST_BODY_S}s", "wait-for-body time 2s"),
             (f"timeout client {haproxy.SLOWEST_READER_S}s", "timeout client 2s"),
+            (f"timeout check {haproxy.CHECK_LIMIT_S}s", "timeout check 1s"),
         ):
             assert waits in text
             text = text.replace(waits, short)
@@ -160,6 +162,11 @@ def configuration(folder, port, replica_port):
         nbthread=1,
         metrics_enabled=False,
         bufsize=haproxy.BUFFER_BYTES,
+        health_check_inter=TUNING["RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER"],
+        observe_mark_down_enabled=TUNING["RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED"] == "1",
+        retries=int(TUNING["RAY_SERVE_HAPROXY_RETRIES"]),
+        timeout_connect_s=int(TUNING["RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S"]),
+        timeout_server_s=int(TUNING["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]),
         http_options=HTTPOptions(host="127.0.0.1", port=port),
         has_received_routes=True,
         has_received_servers=True,

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import signal
 import socket
+import time
 
 import httpx
 import pytest
@@ -74,6 +76,25 @@ def test_without_a_replica_the_page_says_when_to_come_back(tmp_path):
         hook = httpx.post(f"{door.url}/hooks/very-secret-token", timeout=30)
         assert (hook.status_code, hook.json()["instance"]) == (503, "/hooks/…")
         assert "very-secret" not in hook.text
+    finally:
+        door.close()
+
+
+def test_a_replica_that_hangs_keeps_nobody_waiting(tmp_path):
+    """It is left out after two missed checks: who waits is cut off by then, who comes later gets the page."""
+    door = Door(tmp_path, free_port(), free_port()).open(short_waits=True)
+    try:
+        assert httpx.get(f"{door.url}/seen").status_code == 200
+        door.replica.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(f"{door.url}/seen", timeout=30)
+        assert time.monotonic() - began < 10
+        is_ours(httpx.get(f"{door.url}/seen", timeout=30), 503, "unavailable")
+        door.replica.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + 10
+        while httpx.get(f"{door.url}/seen", timeout=30).status_code != 200:
+            assert time.monotonic() < deadline
     finally:
         door.close()
 

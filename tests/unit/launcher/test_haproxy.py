@@ -2,7 +2,7 @@
 
 import pytest
 
-from taske_ray.launcher.haproxy import rewrite
+from taske_ray.launcher.haproxy import CHECK_LIMIT_S, rewrite
 
 CONFIG = """global
     log 127.0.0.1:514 local0 info
@@ -83,7 +83,7 @@ def test_a_trusted_proxy_is_believed():
 
 def test_whoever_waits_for_a_replica_that_hangs_is_told():
     """A check has its limit, and a replica that is marked down lets go of its requests."""
-    assert "    timeout check 2s" in rewritten().splitlines()
+    assert f"    timeout check {CHECK_LIMIT_S}s" in rewritten().splitlines()
     assert "inter 1s check on-marked-down shutdown-sessions\n" in rewritten()
 
 
