@@ -17,6 +17,7 @@ from taske_ray.db.fires import AssignedRun
 from taske_ray.limits import Limits
 
 _parts = ("run", "client")
+revoke_s = 8.0
 
 
 class ServicePorts:
@@ -65,6 +66,21 @@ class ServicePorts:
         """Make a connection's test request."""
         key = client_key(user_id, connection_id, "", by_user=self._by_user)
         return await self._ask(key, "test_connection", user_id, connection_id, timeout_s=35.0)
+
+    async def connect(self, user_id: UUID, connection_id: UUID, consent_id: UUID) -> Outcome:
+        """Exchange the code of a consent."""
+        key = client_key(user_id, connection_id, "", by_user=self._by_user)
+        return await self._ask(key, "connect", user_id, consent_id, timeout_s=75.0)
+
+    async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
+        """Have the provider forget a connection's tokens; a provider that is slow does not hold up its deletion."""
+        client = self._directory.pick("client", client_key(user_id, connection_id, "", by_user=self._by_user))
+        if client is None:
+            return False
+        try:
+            return bool(await self._directory.call(client, "revoke", user_id, connection_id, timeout_s=revoke_s))
+        except (ActorLost, TimeoutError):
+            return False
 
     async def parts(self) -> dict[str, bool]:
         """Which parts answer: the supervisor, and a live host of each kind."""
@@ -118,10 +134,11 @@ class Ports:
     run_hosts: ServicePorts
     watchers: ServicePorts
     calls: ServicePorts
+    consents: ServicePorts
     readiness: ServicePorts
 
 
 async def connect_ports(database: Database, limits: Limits) -> Ports:
     """The ports of one deployment's process."""
     ports = await ServicePorts(database, limits).open()
-    return Ports(ports, ports, ports, ports)
+    return Ports(ports, ports, ports, ports, ports)

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.core.capability import Capability
+from taske_ray.core.connection import default_connection
+from taske_ray.core.ids import format_id
 from taske_ray.core.retry import RetryPolicy
 from taske_ray.core.run import Action
 from taske_ray.core.task import parse_capability
@@ -81,9 +83,15 @@ def _action(number: int, spec: Mapping[str, Any], capability: Capability, versio
         params=compile_value(spec.get("params") or {}, strict_value=True),
         fill=lambda params, now: capability.params.fill(params, now=now),
         condition=None if condition is None else compile_condition(condition),
-        connection=spec.get("connection"),
+        connection=spec.get("connection") or _shared(capability),
         retry=RetryPolicy(**{name: retry[name] for name in ("max_attempts",) if name in retry}),
         on_error=spec.get("on_error") or "stop",
         timeout_s=min(timeout_s, limits.longest_timeout_s),
         on_unknown=spec.get("on_unknown"),
     )
+
+
+def _shared(capability: Capability) -> str | None:
+    """The connection of the instance that a capability uses where a task names none."""
+    shared = default_connection(capability)
+    return None if shared is None else format_id("conn", shared)

@@ -7,6 +7,7 @@ sees a connection as it was before they asked.
 import asyncio
 from uuid import UUID
 
+from actors.data_keys import DataKeys
 from taske_ray.clock import new_id
 from taske_ray.core.capability import ConnectionValues, Module
 from taske_ray.core.ids import format_id
@@ -17,12 +18,10 @@ from taske_ray.errors import NotFound, Unavailable
 from taske_ray.gather import Gatherer
 from taske_ray.integrations.credentials import open_credentials
 from taske_ray.integrations.ports import OpenedConnection
-from taske_ray.security.sealed import DataKey, VaultError, WrappedKey
-from taske_ray.security.vault import Keyring
+from taske_ray.security.sealed import VaultError
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.reauthorization import most_told, reauth_letters
 
-_kept_keys = 10_000
 _at_once = 200
 _Wish = tuple[tuple[UUID, UUID], asyncio.Future[SealedConnection | None]]
 
@@ -30,11 +29,10 @@ _Wish = tuple[tuple[UUID, UUID], asyncio.Future[SealedConnection | None]]
 class ConnectionResolver:
     """Opens connections for those who may use them. `url` is where a user makes a connection anew."""
 
-    def __init__(self, database: Database, keyring: Keyring, *, url: str) -> None:
+    def __init__(self, database: Database, keys: DataKeys, *, url: str) -> None:
         self._database = database
-        self._keyring = keyring
+        self._keys = keys
         self._url = url
-        self._keys: dict[UUID, DataKey] = {}
         self._wishes: Gatherer[_Wish] = Gatherer(self._read, most=_at_once, lanes=2)
 
     async def open(self, user_id: UUID, connection_id: UUID) -> OpenedConnection:
@@ -46,7 +44,7 @@ class ConnectionResolver:
         if row is None:
             raise NotFound
         try:
-            return _opened(row, self._values(row))
+            return _opened(row, await self._values(row))
         except VaultError as error:
             await self.mark_needs_reauth(_opened(row, ConnectionValues(row.auth, row.config)), error.code)
             raise
@@ -77,26 +75,11 @@ class ConnectionResolver:
             if not found.done():
                 found.set_result(rows.get(who))
 
-    def _values(self, row: SealedConnection) -> ConnectionValues:
+    async def _values(self, row: SealedConnection) -> ConnectionValues:
         if row.sealed is None:
             return ConnectionValues(auth_id=row.auth, config=row.config, secret={})
-        if row.key_owner != row.user_id:
-            raise VaultError
-        return open_credentials(self._key(row), row.id, bytes(row.sealed), auth_id=row.auth, config=row.config)
-
-    def _key(self, row: SealedConnection) -> DataKey:
-        if row.data_key is None or row.wrapped is None or row.kek_id is None or row.key_version is None:
-            raise VaultError
-        key = self._keys.get(row.data_key)
-        if key is None:
-            wrapped = WrappedKey(
-                row.data_key, row.key_owner, "credentials", row.key_version, row.kek_id, bytes(row.wrapped)
-            )
-            key = self._keyring.unwrap(wrapped)
-            if len(self._keys) >= _kept_keys:
-                self._keys.clear()
-            self._keys[row.data_key] = key
-        return key
+        key = await self._keys.get(row.data_key, row.user_id)
+        return open_credentials(key, row.id, bytes(row.sealed), auth_id=row.auth, config=row.config)
 
 
 class CatalogOfCalls:

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from actors import cluster
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
+from actors.consent_store import ConsentStore
+from actors.data_keys import DataKeys
 from actors.directory import Directory
 from actors.host_process import HostProcess
 from actors.integration_pool import Question, Reply
@@ -27,6 +29,7 @@ from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
 from taske_ray.integrations.client import Conduct
 from taske_ray.integrations.client import IntegrationClient as Client
+from taske_ray.integrations.connector import Connector
 from taske_ray.integrations.executors.imap import Imap
 from taske_ray.integrations.executors.postgres import Postgres
 from taske_ray.integrations.executors.smtp import SmtpAccount
@@ -59,10 +62,15 @@ class IntegrationClient:
         await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
         keyring = open_keyring(settings, ["credentials"])
         transport = Transport(guard=open_guard(settings))
+        database, keys = process.database, DataKeys(process.database, keyring)
+        sealer = Sealer(database, keyring)
+        capabilities = CatalogOfCalls(process.capabilities)
+        connections = ConnectionResolver(database, keys, url=settings.url)
+        tokens = TokenStore(database, keys, sealer, client=lambda: process.lease.host_id)
         self._client = Client(
-            capabilities=CatalogOfCalls(process.capabilities),
-            connections=ConnectionResolver(process.database, keyring, url=settings.url),
-            tokens=TokenStore(process.database, keyring, client=lambda: process.lease.host_id),
+            capabilities=capabilities,
+            connections=connections,
+            tokens=tokens,
             transport=transport,
             clock=process.clock,
             database_time=process.lease.now_s,
@@ -72,6 +80,14 @@ class IntegrationClient:
                 own_urls=(settings.url, f"http://{settings.host}:{settings.port}"),
             ),
             internal={"smtp_account": SmtpAccount(transport), "imap": Imap(transport), "postgres": Postgres(transport)},
+        )
+        self._connector = Connector(
+            capabilities=capabilities,
+            connections=connections,
+            consents=ConsentStore(database, keys, sealer),
+            tokens=tokens,
+            send=self._client.ask,
+            database_time=process.lease.now_s,
         )
         subscriptions = SubscriptionKeeper(
             process.database,
@@ -117,6 +133,14 @@ class IntegrationClient:
     async def test_connection(self, user_id: UUID, connection_id: UUID) -> Outcome:
         """Make a connection's test request."""
         return await self._client.test_connection(user_id, connection_id)
+
+    async def connect(self, user_id: UUID, consent_id: UUID) -> Outcome:
+        """Exchange the code that a user came back with, and make their connection."""
+        return await self._connector.connect(user_id, consent_id)
+
+    async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
+        """Have the provider forget the tokens of a connection that is about to be deleted."""
+        return await self._connector.revoke(user_id, connection_id)
 
     async def watch(self) -> None:
         """Never return: whoever waits learns at once when this process ends."""

@@ -1,11 +1,12 @@
 """Tokens of connections, kept in the database under a lease, for IntegrationClients alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
+from actors.data_keys import DataKeys
 from taske_ray.core.capability.tokens import OAuthClient, Tokens
 from taske_ray.db import connection_tokens, oauth_clients
 from taske_ray.db.connection_tokens import RefreshLease, SealedTokens
@@ -14,18 +15,16 @@ from taske_ray.integrations.credentials import open_client_secret
 from taske_ray.integrations.ports import Lease, OpenedConnection
 from taske_ray.integrations.token_keeper import lease_s
 from taske_ray.security.credentials import seal_credentials
-from taske_ray.security.sealed import VaultError, WrappedKey
-from taske_ray.security.vault import Keyring
 from taske_ray.services.sealing import Sealer
 
 
 class TokenStore:
     """The store of one IntegrationClient; `client` is its row in `hosts` at this moment."""
 
-    def __init__(self, database: Database, keyring: Keyring, *, client: Callable[[], UUID]) -> None:
+    def __init__(self, database: Database, keys: DataKeys, sealer: Sealer, *, client: Callable[[], UUID]) -> None:
         self._database = database
-        self._keyring = keyring
-        self._sealer = Sealer(database, keyring)
+        self._keys = keys
+        self._sealer = sealer
         self._client = client
 
     async def take(self, opened: OpenedConnection) -> Lease | None:
@@ -55,7 +54,7 @@ class TokenStore:
         """Seal and store new tokens, and end the lease."""
         opened, fence = lease.opened, lease.fence
         assert isinstance(fence, RefreshLease)
-        secret = with_tokens(opened.values.secret, tokens)
+        secret = tokens.kept_in(opened.values.secret)
         key = await self._sealer.key_for(opened.owner, "credentials")
         sealed = seal_credentials(key, fence.connection_id, secret)
         new = SealedTokens(sealed, key.id, token_at, refresh_from, tokens.expires_at, tokens.scopes)
@@ -80,19 +79,9 @@ class TokenStore:
 
     async def oauth_client(self, module: str, auth: str) -> OAuthClient | None:
         """The instance's client at a provider, opened."""
-        row = await oauth_clients.sealed_client(self._database, module=module, auth=auth)
-        if row is None:
-            return None
-        if row.sealed is None:
-            return OAuthClient(row.client_id)
-        if row.data_key is None or row.wrapped is None or row.kek_id is None or row.key_version is None:
-            raise VaultError
-        wrapped = WrappedKey(row.data_key, None, "credentials", row.key_version, row.kek_id, bytes(row.wrapped))
-        return OAuthClient(row.client_id, open_client_secret(self._keyring.unwrap(wrapped), row.id, bytes(row.sealed)))
-
-
-def with_tokens(secret: Mapping[str, Any], tokens: Tokens) -> dict[str, Any]:
-    """A connection's secrets with these tokens in place of any others."""
-    kept = {name: value for name, value in secret.items() if name not in ("access_token", "refresh_token")}
-    refresh = {} if tokens.refresh is None else {"refresh_token": tokens.refresh}
-    return {**kept, "access_token": tokens.access, **refresh}
+        async with self._database.transaction() as tx:
+            row = await oauth_clients.get_client(tx, module=module, auth=auth)
+        if row is None or row.sealed is None:
+            return None if row is None else OAuthClient(row.client_id)
+        key = await self._keys.get(row.data_key, None)
+        return OAuthClient(row.client_id, open_client_secret(key, row.id, bytes(row.sealed)))

@@ -24,6 +24,7 @@ from taske_ray.services.authorizations import Authorizations
 from taske_ray.services.backfills import Backfills
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.codes import Codes
+from taske_ray.services.connection_authorizations import ConnectionAuthorizations
 from taske_ray.services.connections import Connections
 from taske_ray.services.deliveries import Deliveries
 from taske_ray.services.entrance import Entrance
@@ -36,10 +37,11 @@ from taske_ray.services.invocations import Invocations
 from taske_ray.services.logins import Logins
 from taske_ray.services.master_key import ensure_master_key, open_keyring
 from taske_ray.services.modules import Modules
+from taske_ray.services.oauth_clients import OAuthClients
 from taske_ray.services.objections import Objections
 from taske_ray.services.passwords import Passwords
 from taske_ray.services.plans import Plans
-from taske_ray.services.ports import Calls, Readiness, RunHosts, Watchers
+from taske_ray.services.ports import Calls, Consents, Readiness, RunHosts, Watchers
 from taske_ray.services.resolutions import Resolutions
 from taske_ray.services.runs import Runs
 from taske_ray.services.schedules import follow_zone_rules
@@ -70,6 +72,11 @@ class Ports(Protocol):
     @property
     def calls(self) -> Calls:
         """Who calls other services."""
+        ...
+
+    @property
+    def consents(self) -> Consents:
+        """Who exchanges the codes of consents."""
         ...
 
     @property
@@ -108,6 +115,8 @@ class TaskServices:
     runs: Runs
     resolutions: Resolutions
     connections: Connections
+    connection_authorizations: ConnectionAuthorizations
+    oauth_clients: OAuthClients
     modules: Modules
     app_hooks: AppHooks
     invocations: Invocations
@@ -176,6 +185,16 @@ def task_services(
     """
     sealer, cache, clock = Sealer(database, keyring), CapabilityCache(database), SystemClock()
     firing = Firing(store, ports.run_hosts)
+    authorizations = ConnectionAuthorizations(
+        database,
+        cache=cache,
+        sealer=sealer,
+        consents=ports.consents,
+        watchers=ports.watchers,
+        clock=clock,
+        url=settings.url,
+        cautious=settings.limits.profile == "public",
+    )
     tasks = Tasks(
         database,
         cache=cache,
@@ -192,7 +211,16 @@ def task_services(
         explanations=Explanations(database, tasks=tasks, limits=settings.limits),
         runs=Runs(database, firing=firing, sent=SentRequests(database, cache=cache)),
         resolutions=Resolutions(database, hosts=ports.run_hosts),
-        connections=Connections(database, cache=cache, sealer=sealer, calls=ports.calls, watchers=ports.watchers),
+        connections=Connections(
+            database,
+            cache=cache,
+            sealer=sealer,
+            calls=ports.calls,
+            consents=ports.consents,
+            watchers=ports.watchers,
+        ),
+        connection_authorizations=authorizations,
+        oauth_clients=OAuthClients(database, cache=cache, sealer=sealer, redirect_uri=authorizations.redirect_uri),
         modules=Modules(database, cache),
         app_hooks=AppHooks(database, cache=cache, sealer=sealer, url=settings.url),
         invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),

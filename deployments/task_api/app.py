@@ -5,11 +5,27 @@ from fastapi import FastAPI
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
 from deployments.shared.intake import Intake
-from deployments.task_api.routes import catalog, connections, runs, tasks
+from deployments.task_api.routes import (
+    authorizations,
+    catalog,
+    connections,
+    instance_connections,
+    oauth_clients,
+    runs,
+    tasks,
+)
 from taske_ray.bootstrap import TaskServices
 
 prefix = "/api/v1"
-routers = (catalog.router, connections.router, tasks.router, runs.router)
+routers = (
+    catalog.router,
+    oauth_clients.router,
+    instance_connections.router,
+    authorizations.router,  # before connections: `callback` is no id
+    connections.router,
+    tasks.router,
+    runs.router,
+)
 
 
 def create_app(services: TaskServices, appearance: Appearance) -> FastAPI:
@@ -17,4 +33,5 @@ def create_app(services: TaskServices, appearance: Appearance) -> FastAPI:
     gate = Gate(services.authentication, services.idempotency, Intake(appearance.limits.body_kib * 1024))
     app = new_app("Taske tasks", gate=gate, appearance=appearance, routers=routers)
     app.state.services = services
+    app.state.secure = appearance.url.startswith("https:")
     return app

@@ -1,12 +1,13 @@
 """Identifiers on the wire: a type prefix and the UUID's 32 hex digits, like `task_0192f0c4…`."""
 
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from taske_ray.errors import NotFound
 
-type_prefixes = ("user", "session", "key", "conn", "task", "trigger", "run", "mail", "host")
-Prefix = Literal["user", "session", "key", "conn", "task", "trigger", "run", "mail", "host"]
+type_prefixes = ("user", "session", "key", "conn", "task", "trigger", "run", "mail", "host", "authorization")
+_instance = UUID("5b0e5a3e-6f5e-5d0c-9a51-7f3f4a0c2f10")
+Prefix = Literal["user", "session", "key", "conn", "task", "trigger", "run", "mail", "host", "authorization"]
 
 
 def format_id(prefix: Prefix, value: UUID) -> str:
@@ -23,3 +24,8 @@ def parse_id(prefix: Prefix, text: str) -> UUID:
         return UUID(hex=digits)
     except ValueError:
         raise NotFound from None
+
+
+def instance_connection_id(module: str, auth: str) -> UUID:
+    """The connection of the instance for a scheme: there is one at most, so everybody knows its id."""
+    return uuid5(_instance, f"{module}/{auth}")

@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taske_ray.core.capability import Capability, parse_verify
+from taske_ray.core.connection import KnownConnection, default_connection, misfit
 from taske_ray.core.fields import Fields, Report
+from taske_ray.core.ids import format_id
 from taske_ray.core.interval import parse_interval
 from taske_ray.core.references import Earlier, check_paths
 from taske_ray.core.schedule import parse_cron
@@ -32,8 +34,8 @@ _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 Catalog = Callable[[str], Capability | None]
 """The capability of an id as a task writes it, with its pin: `google.drive.list_files` or `…@3`."""
 
-Connections = Mapping[str, tuple[str, str, str]]
-"""The owner's connections: id -> (module, auth id, status)."""
+Connections = Mapping[str, KnownConnection]
+"""The connections that the owner may use, by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +215,26 @@ class _Checker:
     def _connection(self, fields: Fields, capability: Capability) -> str | None:
         given = fields.text("connection")
         if given is None:
-            if capability.needs_connection:
-                message = f"'{capability.id}' needs a connection to {capability.module.id}"
-                fields.fail("connection", "connection_required", message)
+            self._unnamed(fields, capability)
             return None
-        known = self._connections.get(given)
-        if known is None:
-            fields.fail("connection", "unknown_connection", "you have no such connection")
-        elif known[0] != capability.module.id or known[1] not in capability.auth_ids:
-            message = f"'{capability.id}' takes connections of {capability.module.id} only"
-            fields.fail("connection", "wrong_connection_module", message)
+        wrong = misfit(capability, self._connections.get(given))
+        if wrong is not None:
+            fields.fail("connection", *wrong)
         return given
+
+    def _unnamed(self, fields: Fields, capability: Capability) -> None:
+        """No connection is named: the instance's is used if there is one, else the capability must do without."""
+        shared = default_connection(capability)
+        known = None if shared is None else self._connections.get(format_id("conn", shared))
+        if known is not None:
+            wrong = misfit(capability, known)
+            if wrong is not None:
+                fields.fail("connection", *wrong)
+        elif capability.needs_connection:
+            message = f"'{capability.id}' needs a connection to {capability.module.id}"
+            if shared is not None:
+                message += "; an administrator can store one for everybody"
+            fields.fail("connection", "connection_required", message)
 
     def _trigger_params(self, capability: Capability, params: Mapping[str, Any], pointer: str) -> None:
         self._report.under(pointer, capability.params.check_partial(params))

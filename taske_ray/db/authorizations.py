@@ -32,16 +32,27 @@ async def use_authorization(
 
     `provider` None: the way back is the same for all of them.
     """
-    matching = [
-        col(AuthorizationState.hash) == digest,
-        col(AuthorizationState.purpose) == purpose,
-        col(AuthorizationState.browser_hash) == browser,
-        col(AuthorizationState.used_at).is_(None),
-        col(AuthorizationState.expires_at) > func.clock_timestamp(),
-    ]
+    matching = _alive(digest, purpose, browser)
     if provider is not None:
         matching.append(col(AuthorizationState.provider) == provider)
     used = await tx.exec(
         update(AuthorizationState).where(*matching).values(used_at=func.clock_timestamp()).returning(AuthorizationState)
     )
     return used.scalar_one_or_none()
+
+
+async def find_authorization(tx: AsyncSession, *, digest: bytes, purpose: str, browser: bytes) -> dict[str, Any] | None:
+    """What was kept with a state that is still good, which stays so."""
+    query = select(AuthorizationState.detail).where(*_alive(digest, purpose, browser))
+    found = (await tx.exec(query)).first()
+    return None if found is None else dict(found)
+
+
+def _alive(digest: bytes, purpose: str, browser: bytes) -> list[Any]:
+    return [
+        col(AuthorizationState.hash) == digest,
+        col(AuthorizationState.purpose) == purpose,
+        col(AuthorizationState.browser_hash) == browser,
+        col(AuthorizationState.used_at).is_(None),
+        col(AuthorizationState.expires_at) > func.clock_timestamp(),
+    ]

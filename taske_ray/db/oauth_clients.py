@@ -1,37 +1,14 @@
 """Rows of the instance's OAuth clients: whose id anybody may see who is sent to a provider, and whose secret nobody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from taske_ray.db import queries
-from taske_ray.db.database import Database
 from taske_ray.db.tables import OAuthClient
-
-
-@dataclass(frozen=True, slots=True)
-class SealedClient:
-    """A client with its sealed secret and the wrapped data key that seals it."""
-
-    id: UUID
-    client_id: str
-    sealed: bytes | None
-    data_key: UUID | None
-    key_version: int | None
-    kek_id: str | None
-    wrapped: bytes | None
-
-
-async def sealed_client(database: Database, *, module: str, auth: str) -> SealedClient | None:
-    """For the IntegrationClient that asks for tokens: the client of the instance, if there is one."""
-    rows = await database.fetch(queries.sealed_client, {"module": module, "auth": auth})
-    return SealedClient(**rows[0]) if rows else None
 
 
 async def list_clients(tx: AsyncSession) -> Sequence[OAuthClient]:

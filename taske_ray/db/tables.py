@@ -312,6 +312,7 @@ class ConnectionAuthorization(SQLModel, table=True):
     user_id: UUID = Field(foreign_key="users.id", index=True)
     connection_id: UUID
     connection_owner: UUID | None = Field(default=None, foreign_key="users.id")
+    reconnects: bool = False
     module: str = Field(sa_type=Text)
     auth: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)

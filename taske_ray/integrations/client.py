@@ -16,6 +16,7 @@ from taske_ray.clock import Clock
 from taske_ray.core.call import Call
 from taske_ray.core.capability import CallContext, Capability, Module, connection_test, converse, idempotency_class
 from taske_ray.core.capability.tokens import missing_scopes
+from taske_ray.core.connection import default_connection
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
 from taske_ray.core.times import format_time
@@ -46,6 +47,7 @@ lease_margin_s = 1.0
 _mib = 1024 * 1024
 _server_error = 500
 _nowhere = ("", "", 0)
+unknown_connection = "unknown_connection"
 
 _log = logging.getLogger(__name__)
 Talk = Callable[[CallContext], Generator[HttpRequest, HttpResponse, Any]]
@@ -98,7 +100,7 @@ class IntegrationClient:
             most=conduct.limits.calls_in_flight, retries_per_s=conduct.retries_per_s, monotonic=clock.monotonic
         )
         self._tokens = TokenKeeper(
-            connections=connections, store=tokens, send=self._ask, clock=clock, database_time=database_time
+            connections=connections, store=tokens, send=self.ask, clock=clock, database_time=database_time
         )
 
     @property
@@ -150,7 +152,7 @@ class IntegrationClient:
         async def try_it(with_: OpenedConnection) -> Succeeded | Failed:
             now = format_time(self._clock.now())
             talk = connection_test(module, with_.values, now=now)
-            outcome = await drive(talk, lambda request: self._ask(user_id, request))
+            outcome = await drive(talk, lambda request: self.ask(user_id, request))
             if isinstance(outcome, Unknown):
                 return Failed(ErrorClass.TRANSIENT, "no_answer", outcome.message, request=outcome.request)
             return outcome
@@ -172,7 +174,7 @@ class IntegrationClient:
         await self._tokens.close()
         await self._transport.close()
 
-    async def _ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
+    async def ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
         """One request that belongs to no call of a run."""
         with self._pacing.place(owner, _origin_of(request.url)[1]) as place:
             response = await self._transport.send(request, timeout_s=min(request.timeout_s, connection_test_timeout_s))
@@ -269,7 +271,8 @@ class IntegrationClient:
             return None
         opened = await self._opened(call.user_id, call.connection_id)
         if isinstance(opened, Failed):
-            return opened
+            shared = opened.code == unknown_connection and call.connection_id == default_connection(capability)
+            return None if shared and not capability.needs_connection else opened
         if opened.module != capability.module.id or opened.values.auth_id not in capability.auth_ids:
             return Failed(
                 ErrorClass.FATAL, "wrong_connection", f"The connection does not fit {capability.id}.", sent=False
@@ -286,7 +289,7 @@ class IntegrationClient:
         try:
             return await self._connections.open(user_id, connection_id)
         except NotFound:
-            return Failed(ErrorClass.FATAL, "unknown_connection", "There is no such connection.", sent=False)
+            return Failed(ErrorClass.FATAL, unknown_connection, "There is no such connection.", sent=False)
         except VaultError as error:
             return Failed(ErrorClass.AUTH_REVOKED, error.code, error.message, sent=False)
         except Unavailable as error:

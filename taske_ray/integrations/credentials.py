@@ -12,7 +12,7 @@ from taske_ray import logs
 from taske_ray.core.capability import ConnectionValues
 from taske_ray.security.credentials import client_place, credential_place
 from taske_ray.security.opening import open_value
-from taske_ray.security.sealed import DataKey, VaultError
+from taske_ray.security.sealed import DataKey, Place, VaultError
 
 
 def open_credentials(
@@ -33,3 +33,10 @@ def open_client_secret(key: DataKey, row_id: UUID, sealed: bytes) -> str:
     secret = open_value(key, client_place(row_id), sealed).decode()
     logs.hide([secret])
     return secret
+
+
+def open_consent_part(key: DataKey, place: Place, stored: bytes) -> bytes:
+    """A part of a consent: its code, its proof or the fields that came with it. Raises VaultError."""
+    part = open_value(key, place, stored)
+    logs.hide([part.decode()])
+    return part

@@ -1,12 +1,13 @@
 """What the integration client needs from the rest: capabilities, connections, and executors that make no request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from taske_ray.core.capability import Capability, ConnectionValues, Module
 from taske_ray.core.capability.tokens import OAuthClient, Tokens
+from taske_ray.core.outcome import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +84,60 @@ class TokenStore(Protocol):
 
     async def oauth_client(self, module: str, auth: str) -> OAuthClient | None:
         """The instance's client at a provider. Raises Unavailable, VaultError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A user came back from a provider: all that its code is exchanged with, in plain text, for the length of that.
+
+    `owner` None: a connection of the instance. `scopes` are those that were asked for.
+    """
+
+    id: UUID
+    user_id: UUID
+    connection_id: UUID
+    owner: UUID | None
+    reconnects: bool
+    module: str
+    auth: str
+    name: str
+    config: dict[str, Any]
+    secret: dict[str, Any] = field(repr=False)
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """What a consent brought for its connection."""
+
+    config: dict[str, Any]
+    secret: dict[str, Any] = field(repr=False)
+    label: str | None
+    scopes: tuple[str, ...]
+    token_at: datetime
+    refresh_from: datetime | None
+    expires_at: datetime | None
+
+
+class Consents(Protocol):
+    """Where consents wait for the one who exchanges their code, and where what they brought is kept."""
+
+    async def take(self, user_id: UUID, consent_id: UUID) -> Consent | None:
+        """A consent of this user, once; None where there is none, or no more. Raises Unavailable, VaultError."""
+        ...
+
+    async def keep(self, consent: Consent, credential: NewCredential) -> bool:
+        """Make the connection, or give it its new credential; False where it is gone. Raises Unavailable."""
+        ...
+
+    async def refuse(self, user_id: UUID, consent_id: UUID, failed: Failed) -> None:
+        """Nothing came of it. Raises Unavailable."""
+        ...
+
+    async def is_shared(self, opened: OpenedConnection) -> bool:
+        """Whether another connection, of whomever, may live on the same account at the provider. Raises Unavailable."""
         ...

@@ -1,7 +1,7 @@
 """Tokens that are good when a call needs them: refreshed before they end, by one process, once (durability, 6.10).
 
     usable ─▶ good: as it is     due: refresh, and where that fails just now, the old one      over: refresh
-    refused ▶ the service says 401: refresh, unless the token has only just been got; then it is revoked
+    refused ▶ the service says 401: refresh, unless the token is what a refused one was just replaced by: revoked
 
 In one process a connection has one refresh in flight, whoever waits for it. Between processes a lease on its row
 decides: ask under the lease, **store, then use**. A process that dies between answer and store leaves the lease open;
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from taske_ray import logs
 from taske_ray.clock import Clock
 from taske_ray.core.capability import Module
 from taske_ray.core.capability.tokens import Asking, Standing, Tokens, refresh_at, renew, standing
@@ -71,6 +72,7 @@ class TokenKeeper:
         self._database_time = database_time
         self._flights: dict[UUID, asyncio.Task[Result]] = {}
         self._pauses: dict[UUID, _Pause] = {}
+        self._instead: dict[UUID, int] = {}  # versions that were got because the one before was refused
 
     async def usable(self, user_id: UUID, opened: OpenedConnection, module: Module) -> Result:
         """The connection with a token that is good as far as anybody knows."""
@@ -93,10 +95,13 @@ class TokenKeeper:
         if scheme is None or not scheme.has_tokens:
             message = "The service no longer accepts the credential."
             return await self._over(opened, Failed(ErrorClass.AUTH_REVOKED, "credential_refused", message))
-        if opened.token_at is not None and (self._now() - opened.token_at).total_seconds() < just_got_s:
-            message = "The service refuses a token that its provider has only just given."
+        if opened.id in self._instead and self._instead[opened.id] == opened.version and self._just_got(opened):
+            message = "The service also refuses the token that its provider has just given instead."
             return await self._over(opened, Failed(ErrorClass.AUTH_REVOKED, "new_token_refused", message))
-        return await self._renewed(user_id, opened, module)
+        found = await self._renewed(user_id, opened, module)
+        if isinstance(found, OpenedConnection) and found.id is not None:
+            self._instead[found.id] = found.version
+        return found
 
     async def close(self) -> None:
         """Let refreshes under way end: what a provider has given must be stored."""
@@ -172,6 +177,7 @@ class TokenKeeper:
             await self._store.release(lease)
             raise
         if isinstance(found, Tokens):
+            logs.hide([found.access, found.refresh or found.access])
             reach("C15")
             return await self._kept(lease, asking, found)
         await self._store.release(lease)
@@ -206,6 +212,9 @@ class TokenKeeper:
             longer = first_pause_s if before is None else min(before.seconds * 2, longest_pause_s)
             seconds = found.retry_after_s or longer
             self._pauses[opened.id] = _Pause(self._clock.monotonic() + seconds, opened.version, found, longer)
+
+    def _just_got(self, opened: OpenedConnection) -> bool:
+        return opened.token_at is not None and (self._now() - opened.token_at).total_seconds() < just_got_s
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._database_time(), UTC)

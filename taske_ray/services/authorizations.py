@@ -76,15 +76,18 @@ class Authorizations:
         owner: UUID | None = None,
         target: str | None = None,
         detail: dict[str, Any] | None = None,
+        bound: bool = True,
     ) -> Begun:
         """A visit to `provider`, good for ten minutes. Raises Invalid for a target that is no path of ours.
 
+        `bound`: to the browser that begins it. A program that begins one has none: whoever brings the state ends it.
         `browser` is the value of its cookie, if it has one: two tabs may be on their way at once. `owner`: whose
         connection it becomes; None for a login. `detail` is kept as it is and must not be secret.
         """
         landing = landing_place(target)
         state, verifier, nonce = new_token(), new_token(), new_token()
         known = browser if browser and _token.fullmatch(browser) else new_token()
+        known = known if bound else state
         hashed = digest(state)
         proof = json.dumps({"verifier": verifier, "nonce": nonce}).encode()
         key, sealed = await self._sealer.seal(proof, owner=owner, purpose=self._vault, place=_place(hashed))
@@ -120,6 +123,20 @@ class Authorizations:
         return Returned(
             row.provider, row.user_id, row.target, row.detail, row.data_key, bytes(row.sealed), _place(bytes(row.hash))
         )
+
+    async def find_unbound(self, state: str | None) -> dict[str, Any] | None:
+        """What was kept with a visit that no browser is bound to, without ending it; None where there is none."""
+        if not state:
+            return None
+        async with self._database.transaction() as tx:
+            return await authorizations.find_authorization(
+                tx, digest=digest(state), purpose=self._purpose, browser=digest(state)
+            )
+
+    async def finish_anywhere(self, state: str | None, *, browser: str | None) -> Returned:
+        """As `finish`, also for a visit that no browser is bound to. Raises Invalid, always the same one."""
+        unbound = await self.find_unbound(state) is not None
+        return await self.finish(state, browser=state if unbound else browser)
 
     async def proof(self, returned: Returned) -> Proof:
         """Verifier and nonce, of flows whose vault purpose is `auth` or `hooks`. Raises VaultError."""

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from taske_ray.clock import Clock, new_id
 from taske_ray.core.call import Call
+from taske_ray.core.capability import Capability
+from taske_ray.core.connection import default_connection, misfit
 from taske_ray.core.ids import parse_id
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
 from taske_ray.core.task import parse_capability
@@ -39,9 +41,7 @@ class Invocations:
         except Invalid as error:
             errors = [FieldError("/params" + one.pointer, one.code, one.message) for one in error.errors]
             raise Invalid(error.message, errors=errors) from None
-        connection_id = await self._connection(connection, owner, found.module.id, found.auth_ids)
-        if connection_id is None and found.needs_connection:
-            raise Invalid.at("/connection", "connection_required", f"{name} needs a connection to {found.module.id}")
+        connection_id = await self._connection(connection, owner, found)
         call_id = new_id().hex
         call = Call(
             id=call_id,
@@ -67,20 +67,24 @@ class Invocations:
             raise NotFound
         return name, version
 
-    async def _connection(
-        self, connection: str | None, owner: UUID, module: str, auth_ids: tuple[str, ...]
-    ) -> UUID | None:
-        if connection is None:
-            return None
-        try:
-            wanted = parse_id("conn", connection)
-        except NotFound:
-            wanted = None
+    async def _connection(self, connection: str | None, owner: UUID, capability: Capability) -> UUID | None:
+        """The named one, else one of the instance. Raises Invalid where it does not fit, or one is needed."""
+        wanted = default_connection(capability)
+        if connection is not None:
+            try:
+                wanted = parse_id("conn", connection)
+            except NotFound:
+                wanted = None
         known = await known_connections(self._database, owner=owner, ids=[wanted] if wanted else [])
-        if wanted is None or wanted not in known:
-            raise Invalid.at("/connection", "unknown_connection", "You have no such connection")
-        if known[wanted][0] != module or known[wanted][1] not in auth_ids:
-            raise Invalid.at("/connection", "wrong_connection_module", f"This takes connections of {module} only")
+        found = None if wanted is None else known.get(wanted)
+        if connection is None and found is None:
+            if capability.needs_connection:
+                message = f"{capability.id} needs a connection to {capability.module.id}"
+                raise Invalid.at("/connection", "connection_required", message)
+            return None
+        wrong = misfit(capability, found)
+        if wrong is not None:
+            raise Invalid.at("/connection", *wrong)
         return wanted
 
 

@@ -44,6 +44,18 @@ class Calls(Protocol):
         ...
 
 
+class Consents(Protocol):
+    """The same pool, for what only a process that may open credentials can do besides calls."""
+
+    async def connect(self, user_id: UUID, connection_id: UUID, consent_id: UUID) -> Outcome:
+        """Exchange a consent's code; Succeeded.output is `{"connection": …, "label": …}`."""
+        ...
+
+    async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
+        """Have the provider forget a connection's tokens; False where that was not possible."""
+        ...
+
+
 class Readiness(Protocol):
     """Whether the parts behind the API answer."""
 

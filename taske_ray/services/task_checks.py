@@ -1,12 +1,13 @@
 """Checking a task against the catalog and its owner's connections, and what its rows become."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from taske_ray.core.capability import Capability
+from taske_ray.core.connection import KnownConnection, default_connection
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.task import CheckedTask, capabilities_of, check_task, parse_capability
 from taske_ray.core.times import format_time
@@ -34,9 +35,9 @@ class Checked:
 
     @property
     def connection_id(self) -> UUID | None:
-        """The trigger's connection."""
+        """The trigger's connection; one of the instance where none is named."""
         connection = self.trigger["connection"]
-        return None if connection is None else parse_id("conn", connection)
+        return default_connection(self.task.trigger) if connection is None else parse_id("conn", connection)
 
 
 class TaskChecks:
@@ -50,7 +51,7 @@ class TaskChecks:
     async def check(self, document: Mapping[str, Any], *, owner: UUID, now: datetime) -> Checked:
         """The task, checked. Raises Invalid with every error there is."""
         found, versions = await self._capabilities(document)
-        connections = await self._connections(document, owner)
+        connections = await self._connections(document, found.values(), owner)
         task = check_task(document, found.get, connections, self._limits)
         trigger = task.spec["trigger"]
         try:
@@ -76,9 +77,11 @@ class TaskChecks:
                 versions[name] = pin or catalog.capabilities[name].version
         return found, versions
 
-    async def _connections(self, document: Any, owner: UUID) -> dict[str, tuple[str, str, str]]:
-        """Of the connections that a task names the owner's own: a foreign one is as unknown as a made-up one."""
-        wanted = set()
+    async def _connections(
+        self, document: Any, capabilities: Iterable[Capability], owner: UUID
+    ) -> dict[str, KnownConnection]:
+        """What a task names, and what of the instance it may use: a foreign one is as unknown as a made-up one."""
+        wanted = {shared for one in capabilities if (shared := default_connection(one)) is not None}
         for part in _parts(document):
             try:
                 wanted.add(parse_id("conn", part["connection"]))

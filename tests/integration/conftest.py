@@ -93,6 +93,25 @@ class FakeCalls:
         return self.outcomes.pop(0)
 
 
+class FakeConsents:
+    """Integration clients that answer what a test puts in `outcomes`, and write down which consents they were given."""
+
+    def __init__(self):
+        self.outcomes = []
+        self.asked = []
+        self.revoked = []
+
+    async def connect(self, user_id, connection_id, consent_id):
+        """The next outcome that the test wants."""
+        self.asked.append((user_id, connection_id, consent_id))
+        return self.outcomes.pop(0)
+
+    async def revoke(self, user_id, connection_id):
+        """Write it down."""
+        self.revoked.append((user_id, connection_id))
+        return True
+
+
 class FakeReadiness:
     """Parts that answer as a test says."""
 
@@ -126,3 +145,8 @@ def watchers():
 @pytest.fixture
 def calls():
     return FakeCalls()
+
+
+@pytest.fixture
+def consents():
+    return FakeConsents()

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from actors.connection_resolver import ConnectionResolver
+from actors.data_keys import DataKeys
 from actors.token_store import TokenStore
 from taske_ray.clock import new_id
 from taske_ray.core.capability.tokens import OAuthClient, Tokens
@@ -34,7 +35,7 @@ def keyring():
 
 @pytest.fixture
 def resolver(engine_database, keyring):
-    return ConnectionResolver(engine_database, keyring, url="https://taske.example")
+    return ConnectionResolver(engine_database, DataKeys(engine_database, keyring), url="https://taske.example")
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def process(engine_database, database, keyring):
             " VALUES (%(id)s, 'client', %(name)s, 'n', 'b', 1, 1, 1, clock_timestamp() + interval '1 minute')",
             values,
         )
-        store = TokenStore(engine_database, keyring, client=lambda: client)
+        keys, sealer = DataKeys(engine_database, keyring), Sealer(engine_database, keyring)
+        store = TokenStore(engine_database, keys, sealer, client=lambda: client)
 
         async def die():
             await database.fetch("UPDATE hosts SET state = 'crashed' WHERE id = %(id)s", {"id": client})

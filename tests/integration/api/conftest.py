@@ -37,6 +37,7 @@ class FakePorts:
     run_hosts: Any
     watchers: Any
     calls: Any
+    consents: Any
     readiness: Any
 
 
@@ -107,8 +108,8 @@ async def store(engine_database):
 
 
 @pytest.fixture
-def ports(hosts, watchers, calls, readiness):
-    return FakePorts(hosts, watchers, calls, readiness)
+def ports(hosts, watchers, calls, consents, readiness):
+    return FakePorts(hosts, watchers, calls, consents, readiness)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ OF_TASKS = {
         "rotate_hook",
     ),
     *("cancel_run", "copy_steps", "list_runs", "list_runs_of_task", "read_run", "read_steps", "resolve_run"),
-    *("instants_with_runs", "resume_triggers", "task_version"),
+    *("instants_with_runs", "known_connections", "resume_triggers", "task_version"),
 }
 """Statements of `/api/v1` that are about one user; what fires runs is the engine's."""
 OF_THE_API = (OF_AUTH - {"forget_runs"}) | {
@@ -41,6 +41,7 @@ OF_THE_API = (OF_AUTH - {"forget_runs"}) | {
     "switch_task",
     "copy_steps",
     "rotate_hook",
+    "known_connections",
 }
 """Statements that touch what the engine may not; `keep_zone` and its like run at the start."""
 OF_THE_START = {"keep_zone", "schedule_zones"}

@@ -4,7 +4,7 @@ asking = Asking(module, scheme, connection, now, app=client)
 flow = exchange(asking, code=…, verifier=…, redirect_uri=…)      # yields requests, returns Tokens or Failed
 """
 
-from taske_ray.core.capability.tokens.answer import Tokens
+from taske_ray.core.capability.tokens.answer import Tokens, token_names
 from taske_ray.core.capability.tokens.authorize import authorize_url, is_from, missing_scopes, scopes_to_ask
 from taske_ray.core.capability.tokens.flows import Completed, Sign, complete, exchange, renew, revoke
 from taske_ray.core.capability.tokens.life import Standing, refresh_at, standing
@@ -27,4 +27,5 @@ __all__ = [
     "revoke",
     "scopes_to_ask",
     "standing",
+    "token_names",
 ]

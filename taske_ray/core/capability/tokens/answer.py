@@ -19,6 +19,7 @@ from taske_ray.core.template.filters.paths import dig
 from taske_ray.core.template.limits import Work
 from taske_ray.core.times import parse_time
 
+token_names: Final = ("access_token", "refresh_token")
 _longest_token: Final = 16 * 1024
 _longest_life_s: Final = 10 * 366 * 86_400.0
 _milliseconds: Final = 1e11  # no clock shows so many seconds before the year 5138
@@ -41,6 +42,12 @@ class Tokens:
     expires_at: datetime | None = None
     scopes: tuple[str, ...] | None = None
     answer: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def kept_in(self, secret: Mapping[str, Any]) -> dict[str, Any]:
+        """A connection's secrets with these tokens in place of any others."""
+        kept = {name: value for name, value in secret.items() if name not in token_names}
+        refresh = {} if self.refresh is None else {"refresh_token": self.refresh}
+        return {**kept, "access_token": self.access, **refresh}
 
 
 def read_answer(asking: Asking, response: HttpResponse, paths: Mapping[str, str], *hidden: str) -> Tokens | Failed:

@@ -3,6 +3,7 @@
 import pytest
 
 from taske_ray.core.capability import Capability, parse_module
+from taske_ray.core.connection import KnownConnection
 from taske_ray.core.task import capabilities_of, check_task, parse_capability
 from taske_ray.errors import Invalid
 
@@ -85,9 +86,9 @@ shop = parse_module(
 )
 known: dict[str, Capability] = {**system.capabilities, **shop.capabilities}
 connections = {
-    "conn_shop": ("shop", "key", "active"),
-    "conn_other": ("slack", "bot", "active"),
-    "conn_old": ("shop", "oauth", "active"),
+    "conn_shop": KnownConnection("shop", "key"),
+    "conn_other": KnownConnection("slack", "bot"),
+    "conn_old": KnownConnection("shop", "oauth"),
 }
 cron = {"capability": "system.schedule.cron", "params": {"cron": "0 9 * * MON", "timezone": "Asia/Seoul"}}
 listing = {"capability": "shop.orders.list", "connection": "conn_shop", "params": {"status": "new"}}

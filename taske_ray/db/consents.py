@@ -1,0 +1,37 @@
+"""Consents under way, from the side of who exchanges their codes; the API's side is `authorizations_of_connections`."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from taske_ray.db import queries
+from taske_ray.db.database import Database
+
+
+async def take_consent(database: Database, *, user_id: UUID, consent_id: UUID) -> dict[str, Any] | None:
+    """The row of a consent that a user came back with, given out once."""
+    rows = await database.fetch(queries.take_consent, {"id": consent_id, "user_id": user_id})
+    return rows[0] if rows else None
+
+
+async def keep_consent(database: Database, **values: Any) -> bool:
+    """Make the connection or give it its new credential, in one statement; False where it is gone."""
+    written = {name: _json(part) if isinstance(part, Mapping) else part for name, part in values.items()}
+    return bool(await database.fetch(queries.keep_consent, written))
+
+
+async def refuse_consent(database: Database, *, user_id: UUID, consent_id: UUID, error: Mapping[str, Any]) -> None:
+    """Nothing came of it, because of `error`."""
+    await database.fetch(queries.refuse_consent, {"id": consent_id, "user_id": user_id, "error": _json(error)})
+
+
+async def is_shared(database: Database, connection_id: UUID) -> bool:
+    """Whether another connection may live on the same account."""
+    rows = await database.fetch(queries.is_shared, {"connection_id": connection_id})
+    return bool(rows[0]["shared"])
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(dict(value)).decode()

@@ -1,0 +1,482 @@
+"""Connections by consent, end to end against an OAuth server that nobody here wrote: begin, come back, use, end."""
+
+import asyncio
+import os
+import re
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from deployments.task_api.app import create_app as task_app
+from taske_ray.bootstrap import task_services as services_of_tasks
+from taske_ray.catalog.registry import load_documents
+from taske_ray.core.ids import parse_id
+from taske_ray.limits import profiles
+from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.modules import Modules
+from tests.integration.api.conftest import URL, log_in
+from tests.integration.authorization_server import authorization_server
+from tests.integration.in_process import InProcess
+
+pytestmark = pytest.mark.integration
+os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # the server runs on loopback without TLS
+REDIRECT = f"{URL}/api/v1/connections/callback"
+CLIENT = {"client_id": "the-client", "client_secret": "the-client-s3cret"}
+BROWSER = {"origin": URL, "accept": "text/html"}
+
+
+@pytest.fixture
+async def process(engine_database, keyring):
+    found = await InProcess(engine_database, keyring, url=URL).open()
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def catalog(database):
+    """As much of the shipped catalog as these tests name."""
+    few = [document for document in load_documents() if document["module"] in ("http", "slack", "system")]
+    await Modules(database, CapabilityCache(database)).sync_catalog(few)
+
+
+@pytest.fixture
+def calls(process):
+    return process
+
+
+@pytest.fixture
+def consents(process):
+    return process
+
+
+@pytest.fixture
+def server():
+    with authorization_server(REDIRECT) as found:
+        yield found
+
+
+def shop(server, **auth):
+    """A module whose service is the server's."""
+    host = urlsplit(server.url).netloc
+    scheme = {
+        "id": "oauth",
+        "type": "oauth2_code",
+        "oauth": {
+            "authorize_url": f"{server.url}/authorize",
+            "token_url": f"{server.url}/token",
+            "revoke_url": f"{server.url}/revoke",
+            "base_scopes": ["profile"],
+            "save": {"team_id": "{{ response.body.team.id }}"},
+        },
+        "test": {"path": "/me"},
+        "label": "{{ response.body.name }} of {{ conn.config.team_id }}",
+        **auth,
+    }
+    output = {"output": {"name": "{{ response.body.name }}"}}
+    return {
+        "module": f"shop{host.rpartition(':')[2]}",
+        "name": "Shop",
+        "base_url": server.url,
+        "allowed_hosts": [host],
+        "auth": [scheme],
+        "capabilities": [
+            {"capability": f"shop{host.rpartition(':')[2]}.{name}", "kind": "action", "name": name, "scopes": [name]}
+            | {"request": {"path": "/me"}, "response": output}
+            for name in ("read", "write")
+        ],
+    }
+
+
+class Stand:
+    """What the tests do: a user's client of the API, an administrator's headers, and the provider."""
+
+    def __init__(self, api, admin, server, document):
+        self.api, self.admin, self.server, self.document = api, admin["headers"], server, document
+        self.module = document["module"]
+
+    async def begin(self, **body):
+        """Begin a consent that must be possible."""
+        headers = body.pop("headers", {})
+        answer = await self.api.post("/connections/authorize", json={"module": self.module, **body}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def connect(self, **body):
+        """A connection that was made, as the API shows it."""
+        begun = await self.begin(**body)
+        answer = await self.back(self.server.consent(begun["authorize_url"]))
+        assert answer.status_code == 200, answer.text
+        return (await self.api.get(f"/connections/{begun['connection']}")).json()
+
+    async def back(self, location, **headers):
+        """The browser comes back: without a login, as a program unless `headers` say otherwise."""
+        assert location.startswith(REDIRECT), location
+        self.api.cookies.clear()
+        return await self.api.get(location, headers={"authorization": "", **headers})
+
+    async def invoke(self, name="read", **body):
+        """Invoke a capability of the module."""
+        return await self.api.post(f"/capabilities/{self.module}.{name}/invoke", json=body)
+
+
+@pytest.fixture
+async def stand(mina, admin, server):
+    document = shop(server)
+    found = Stand(mina, admin, server, document)
+    answer = await mina.put(f"/admin/modules/{found.module}", json=document, headers=found.admin)
+    assert answer.status_code == 200, answer.text
+    answer = await mina.put(f"/admin/oauth-clients/{found.module}/oauth", json=CLIENT, headers=found.admin)
+    assert answer.status_code == 200, answer.text
+    return found
+
+
+async def dump(database):
+    """Everything in the database, as bytes."""
+    tables = await database.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    rows = [await database.fetch(f"SELECT * FROM {one['relname']}") for one in tables]
+    return b"".join(
+        bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for t in rows for r in t for v in r.values()
+    )
+
+
+async def test_a_user_connects(stand, database):
+    """Sent to the provider with state and challenge; back with a code, the connection is there, named, and works."""
+    begun = await stand.begin(name="My shop", capabilities=[f"{stand.module}.read"])
+    asked = stand.server.query_of(begun["authorize_url"])
+    assert (asked["client_id"], asked["redirect_uri"], asked["scope"]) == ("the-client", REDIRECT, "profile read")
+    assert (asked["response_type"], asked["code_challenge_method"], len(asked["state"])) == ("code", "S256", 43)
+    assert (begun["status"], begun["redirect_uri"]) == ("pending", REDIRECT)
+    assert (await stand.api.get(f"/connections/{begun['connection']}")).status_code == 404
+    location = stand.server.consent(begun["authorize_url"])
+    made = await stand.back(location)
+    assert made.status_code == 200, made.text
+    assert (made.json()["label"], made.json()["connection"]) == ("ali of T1", begun["connection"])
+    connection = (await stand.api.get(f"/connections/{begun['connection']}")).json()
+    assert (connection["name"], connection["label"], connection["status"]) == ("My shop", "ali of T1", "active")
+    assert (connection["scopes"], connection["fields"]) == (["profile", "read"], {"team_id": "T1"})
+    assert (await stand.api.get(f"/connections/authorizations/{begun['id']}")).json()["status"] == "succeeded"
+    assert (await stand.invoke(connection=begun["connection"])).json() == {"name": "ali"}
+    (token,) = stand.server.tokens
+    secrets = [
+        token.access_token,
+        token.refresh_token,
+        stand.server.query_of(location)["code"],
+        CLIENT["client_secret"],
+    ]
+    everything = await dump(database)
+    assert not [secret for secret in secrets if secret.encode() in everything]
+    assert (await stand.api.post(f"/connections/{begun['connection']}/test")).json()["label"] == "ali of T1"
+
+
+async def test_a_users_own_client(stand):
+    """A client that the user brings goes before the instance's; it is kept with the connection and refreshes it."""
+    await stand.api.delete(f"/admin/oauth-clients/{stand.module}/oauth", headers=stand.admin)
+    refused = await stand.api.post("/connections/authorize", json={"module": stand.module})
+    assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [("/fields/client_id", "missing")]
+    connection = await stand.connect(fields=CLIENT)
+    assert connection["fields"] == {"client_id": "the-client", "client_secret": "••••cret", "team_id": "T1"}
+    stand.server.expire()
+    assert (await stand.invoke(connection=connection["id"])).json() == {"name": "ali"}
+    again = await stand.begin(module=None, connection=connection["id"])
+    assert (await stand.back(stand.server.consent(again["authorize_url"]))).status_code == 200
+
+
+@pytest.mark.parametrize("change", [{"state": "x" * 43}, {"state": None}, {}])
+async def test_a_state_is_good_once(stand, change):
+    """An unknown or missing state, and one that was used, are the same refusal; no code is exchanged."""
+    begun = await stand.begin()
+    location = stand.server.consent(begun["authorize_url"])
+    params = stand.server.query_of(location)
+    if not change:
+        assert (await stand.back(location)).status_code == 200
+    params = {name: value for name, value in {**params, **change}.items() if value is not None}
+    before = stand.server.asked["authorization_code"]
+    refused = await stand.back(str(httpx.URL(REDIRECT, params=params)))
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_state")
+    assert stand.server.asked["authorization_code"] == before
+
+
+async def test_a_state_ends_after_ten_minutes(stand, database):
+    """Late is too late, and the authorization says so."""
+    begun = await stand.begin()
+    late = "expires_at = clock_timestamp() - interval '1 s'"
+    await database.fetch(f"UPDATE authorization_states SET {late}")
+    await database.fetch(f"UPDATE connection_authorizations SET {late}")
+    assert (await stand.back(stand.server.consent(begun["authorize_url"]))).json()["code"] == "bad_state"
+    assert (await stand.api.get(f"/connections/authorizations/{begun['id']}")).json()["status"] == "expired"
+
+
+async def test_a_browser_that_began_must_come_back(stand):
+    """What a browser begins, it ends: with its cookie and no other; it goes on to where it was on the way to."""
+    answer = await stand.api.post(
+        "/connections/authorize", json={"module": stand.module, "return_to": "/docs?x=1"}, headers={"origin": URL}
+    )
+    cookie = answer.cookies["taske_browser"]
+    assert re.search(r"HttpOnly.*SameSite=lax", answer.headers["set-cookie"])
+    location = stand.server.consent(answer.json()["authorize_url"])
+    for other in ({}, {"cookie": f"taske_browser={'y' * 43}"}):
+        assert (await stand.back(location, **other)).json()["code"] == "bad_state"
+    arrived = await stand.back(location, cookie=f"taske_browser={cookie}", **BROWSER)
+    assert (arrived.status_code, arrived.headers["location"]) == (
+        303,
+        f"/docs?x=1&connection={answer.json()['connection']}",
+    )
+
+
+async def test_what_a_browser_sees(stand):
+    """A page that says what was connected, or why nothing was; never JSON, never the provider's words as HTML."""
+    begun = await stand.begin()
+    stand.server.user = "<b>ali</b>"
+    done = await stand.back(stand.server.consent(begun["authorize_url"]), accept="text/html")
+    assert done.headers["content-type"].startswith("text/html")
+    assert "&lt;b&gt;ali&lt;/b&gt; of T1" in done.text
+    begun = await stand.begin()
+    state = stand.server.query_of(begun["authorize_url"])["state"]
+    denied = {"state": state, "error": "access_denied", "error_description": "<script>no</script>"}
+    refused = await stand.back(str(httpx.URL(REDIRECT, params=denied)), accept="text/html")
+    assert (refused.status_code, "<script>" in refused.text) == (409, False)
+    assert "default-src 'none'" in refused.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "docs"])
+async def test_only_paths_of_ours_are_gone_on_to(stand, target):
+    """Another origin is no place to go on to."""
+    refused = await stand.api.post("/connections/authorize", json={"module": stand.module, "return_to": target})
+    assert refused.status_code == 422
+
+
+async def test_where_strangers_have_accounts_a_browser_is_asked(
+    settings, api_database, keyring, ports, store, stand, appearance
+):
+    """In the public profile a consent that a program began needs a button, which names whose connection it becomes."""
+    services = services_of_tasks(replace(settings, limits=profiles["public"]), api_database, keyring, ports, store)
+    transport = httpx.ASGITransport(app=task_app(services, appearance), root_path="/api/v1")
+    async with httpx.AsyncClient(transport=transport, base_url=f"{URL}/api/v1", headers=stand.api.headers) as careful:
+        stand.api = careful
+        begun = await stand.begin()
+        location = stand.server.consent(begun["authorize_url"])
+        for _ in range(2):
+            asked = await stand.back(location, accept="text/html")
+            assert (asked.status_code, stand.server.asked["authorization_code"]) == (200, 0)
+            assert re.search(r"Connect shop\d+ to \w\w•••@example.com", asked.text)
+        inputs = dict(re.findall(r'name="(\w+)" value="([^"]*)"', asked.text))
+        done = await stand.back(str(httpx.URL(REDIRECT, params=inputs)))
+        assert done.status_code == 200, done.text
+        assert (await careful.get(f"/connections/{begun['connection']}")).json()["label"] == "ali of T1"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({"error": "access_denied", "code": None}, 409, "access_denied"),
+        ({"error": "server_error", "error_description": "Oops", "code": None}, 409, "provider_refused"),
+        ({"code": None}, 422, "invalid"),
+        ({"iss": "https://evil.example"}, 422, "invalid"),
+        ({"code": "a-made-up-code"}, 409, "token_refused"),
+    ],
+)
+async def test_a_consent_that_comes_to_nothing(stand, more, status, code):
+    """Denied, broken, from another provider, or a code that is none: no connection, and whoever began can see why."""
+    begun = await stand.begin()
+    params = {**stand.server.query_of(stand.server.consent(begun["authorize_url"])), **more}
+    params = {name: value for name, value in params.items() if value is not None}
+    refused = await stand.back(str(httpx.URL(REDIRECT, params=params)))
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    told = (await stand.api.get(f"/connections/authorizations/{begun['id']}")).json()
+    assert (told["status"], bool(told["error"]["message"])) == ("failed", True)
+    assert (await stand.api.get("/connections")).json()["items"] == []
+    assert "a-made-up-code" not in refused.text + str(told)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "application/json", b"{}"),
+        (200, "application/json", b'{"access_token": ["x"]}'),
+        (200, "text/html", b"<html>Please log in</html>"),
+        (200, "application/json", b'{"access_token": "' + b"x" * 2_000_000 + b'"}'),
+        (500, "text/html", b"<html>Oops</html>"),
+        (302, "text/html", b""),
+    ],
+    ids=["no token", "wrong type", "html", "huge", "500", "redirect"],
+)
+async def test_hostile_answers_of_a_token_endpoint(stand, status, kind, body):
+    """Whatever a token endpoint says, it ends in a refusal without a trace of the code, and nothing is made."""
+    begun = await stand.begin()
+    stand.server.instead = [(status, kind, body)]
+    location = stand.server.consent(begun["authorize_url"])
+    refused = await stand.back(location)
+    assert refused.status_code in (409, 503), refused.text
+    assert stand.server.query_of(location)["code"] not in refused.text
+    assert (await stand.api.get("/connections")).json()["items"] == []
+
+
+async def test_bad_wishes_have_pointers(stand):
+    """What is wrong with a wish is named by its field."""
+    made = (
+        await stand.api.post(
+            "/connections",
+            json={"module": "slack", "auth": "bot_token", "name": "S", "fields": {"token": "xoxb-0123456789abcdef"}},
+        )
+    ).json()
+    cases = [
+        ({"module": "nothing"}, "/module"),
+        ({}, "/module"),
+        ({"module": stand.module, "connection": made["id"]}, "/module"),
+        ({"connection": "conn_" + "0" * 32}, "/connection"),
+        ({"connection": made["id"]}, "/auth"),
+        ({"module": stand.module, "auth": "nothing"}, "/auth"),
+        ({"module": "slack", "auth": "bot_token"}, "/auth"),
+        ({"module": "http"}, "/auth"),
+        ({"module": stand.module, "capabilities": ["slack.chat.post_message"]}, "/capabilities/0"),
+        ({"module": stand.module, "fields": {"colour": 1}}, "/fields/colour"),
+        ({"module": stand.module, "colour": 1}, "/colour"),
+        ({"module": stand.module, "scopes": [""]}, "/scopes/0"),
+    ]
+    for body, pointer in cases:
+        answer = await stand.api.post("/connections/authorize", json=body)
+        assert answer.status_code == 422, (body, answer.text)
+        assert pointer in {one["pointer"] for one in answer.json()["errors"]}, (body, answer.json())
+
+
+async def test_a_connection_is_made_again(stand, database):
+    """Same id, new tokens, the scopes it had and those that are added; its triggers go on."""
+    connection = await stand.connect(capabilities=[f"{stand.module}.read"])
+    place = f"/connections/{connection['id']}"
+    stand.server.withdraw()
+    stand.server.expire()
+    assert (await stand.invoke(connection=connection["id"])).status_code == 409
+    assert (await stand.api.get(place)).json()["status"] == "needs_reauth"
+    task = (await stand.api.post("/tasks", json={"name": "x", "trigger": {"capability": "system.manual"}})).json()
+    values = {"id": parse_id("trigger", task["trigger"]["id"]), "connection": parse_id("conn", connection["id"])}
+    await database.fetch(
+        "UPDATE triggers SET connection_id = %(connection)s, paused_reason = 'x' WHERE id = %(id)s", values
+    )
+    begun = await stand.begin(module=None, connection=connection["id"], capabilities=[f"{stand.module}.write"])
+    assert begun["scopes"] == ["profile", "write", "read"]
+    assert (await stand.back(stand.server.consent(begun["authorize_url"]))).status_code == 200
+    again = (await stand.api.get(place)).json()
+    assert (again["status"], sorted(again["scopes"])) == ("active", ["profile", "read", "write"])
+    assert "paused_reason" not in (await stand.api.get(f"/tasks/{task['id']}")).json()["trigger"]
+    assert (await stand.invoke("write", connection=connection["id"])).json() == {"name": "ali"}
+    assert len((await stand.api.get("/connections")).json()["items"]) == 1
+
+
+async def test_a_deleted_connection_is_not_made_again(stand):
+    """Deleted while its owner was at the provider: it stays deleted."""
+    connection = await stand.connect()
+    begun = await stand.begin(module=None, connection=connection["id"])
+    await stand.api.delete(f"/connections/{connection['id']}")
+    refused = await stand.back(stand.server.consent(begun["authorize_url"]))
+    assert (refused.status_code, refused.json()["code"]) == (503, "not_found")
+    assert (await stand.api.get("/connections")).json()["items"] == []
+
+
+@pytest.mark.parametrize("late_s", [4000, 100], ids=["known to be over", "refused by the service"])
+async def test_fifty_calls_with_an_expired_token_are_one_refresh(stand, process, late_s):
+    """The provider sees one refresh, its rotated token is kept, and all fifty calls succeed."""
+    connection = await stand.connect()
+    stand.server.expire()
+    process.late_s = late_s
+    found = await asyncio.gather(*(stand.invoke(connection=connection["id"]) for _ in range(50)))
+    assert [answer.status_code for answer in found] == [200] * 50, {answer.text for answer in found}
+    assert stand.server.asked["refresh_token"] == 1
+    assert (await stand.invoke(connection=connection["id"])).status_code == 200
+    assert stand.server.asked["refresh_token"] == 1
+
+
+async def test_a_token_that_is_about_to_end_is_refreshed_before(stand, process):
+    """Within five minutes of its end a token is refreshed before it is used: the service never sees an expired one."""
+    connection = await stand.connect()
+    process.late_s = 3600 - 200
+    assert (await stand.invoke(connection=connection["id"])).status_code == 200
+    assert stand.server.asked["refresh_token"] == 1
+
+
+async def test_a_consent_that_is_taken_back(stand, database):
+    """One refused refresh, one mail with a link, and from then on nobody asks the provider again."""
+    connection = await stand.connect()
+    stand.server.withdraw()
+    stand.server.expire()
+    asked = []
+    for _ in range(3):
+        answer = await stand.invoke(connection=connection["id"])
+        asked.append((answer.status_code, stand.server.asked["refresh_token"]))
+    assert asked == [(409, 1)] * 3
+    me = stand.server.asked["me"]
+    mails = await database.fetch(
+        "SELECT * FROM mails WHERE purpose = 'needs_reauth' AND body_text LIKE %(id)s", {"id": f"%{connection['id']}%"}
+    )
+    assert len(mails) == 1
+    assert f"{URL}/reconnect#{connection['id']}" in mails[0]["body_text"]
+    await stand.invoke(connection=connection["id"])
+    assert stand.server.asked["me"] == me
+
+
+async def test_tokens_are_revoked_when_a_connection_is_deleted(stand):
+    """The provider forgets them; an account that another connection lives on is left alone."""
+    one, other = await stand.connect(), await stand.connect()
+    await stand.api.delete(f"/connections/{one['id']}")
+    assert stand.server.asked["revoked"] == 0
+    await stand.api.delete(f"/connections/{other['id']}")
+    assert stand.server.asked["revoked"] == 1
+    assert all(token.revoked for token in stand.server.tokens[1:])
+
+
+async def test_a_provider_that_does_not_answer_holds_up_no_deletion(stand):
+    """The connection is gone all the same."""
+    connection = await stand.connect()
+    stand.document["auth"][0]["oauth"]["revoke_url"] = f"{stand.server.url}/nothing"
+    await stand.api.put(f"/admin/modules/{stand.module}", json=stand.document, headers=stand.admin)
+    assert (await stand.api.delete(f"/connections/{connection['id']}")).status_code == 204
+    assert (await stand.api.get(f"/connections/{connection['id']}")).status_code == 404
+
+
+async def test_missing_scopes_are_found_before_anything_runs(stand):
+    """Saving a task and invoking name what has to be added; asked for and granted, both go through."""
+    connection = await stand.connect(capabilities=[])
+    assert connection["scopes"] == ["profile"]
+    task = {"name": "x", "trigger": {"capability": "system.manual"}}
+    task["actions"] = [{"capability": f"{stand.module}.read", "connection": connection["id"]}]
+    refused = await stand.api.post("/tasks", json=task)
+    (error,) = refused.json()["errors"]
+    assert (error["pointer"], error["code"]) == ("/actions/0/connection", "missing_scopes")
+    assert error["message"].endswith(": read")
+    assert (await stand.invoke(connection=connection["id"])).json()["errors"][0]["code"] == "missing_scopes"
+    begun = await stand.begin(module=None, connection=connection["id"], capabilities=[f"{stand.module}.read"])
+    await stand.back(stand.server.consent(begun["authorize_url"]))
+    assert (await stand.api.post("/tasks", json=task)).status_code == 201
+    assert (await stand.invoke(connection=connection["id"])).status_code == 200
+
+
+async def test_nobody_elses_authorization_is_seen(stand, auth, auth_services):
+    """An authorization of somebody else, and a connection of theirs, are unknown."""
+    begun, connection = await stand.begin(), await stand.connect()
+    thief = await log_in(auth, auth_services)
+    for path in (begun["id"], "authorization_" + "0" * 32, "nonsense"):
+        answer = await stand.api.get(f"/connections/authorizations/{path}", headers=thief["headers"])
+        assert answer.status_code == 404
+    body = {"connection": connection["id"]}
+    answer = await stand.api.post("/connections/authorize", json=body, headers=thief["headers"])
+    assert answer.json()["errors"][0]["code"] == "unknown_connection"
+
+
+async def test_oauth_clients_are_an_administrators(stand):
+    """Others may not look at them; the secret is shown to nobody; a scheme that takes none is refused."""
+    place = f"/admin/oauth-clients/{stand.module}/oauth"
+    for method, path in (("GET", "/admin/oauth-clients"), ("GET", place), ("PUT", place), ("DELETE", place)):
+        answer = await stand.api.request(method, path, json=CLIENT if method == "PUT" else None)
+        assert (answer.status_code, answer.json()["code"]) == (403, "admin_required")
+    shown = (await stand.api.get(place, headers=stand.admin)).json()
+    assert (shown["client_id"], shown["client_secret"], shown["redirect_uri"]) == ("the-client", "••••cret", REDIRECT)
+    listed = (await stand.api.get("/admin/oauth-clients", headers=stand.admin)).json()["items"]
+    assert shown in listed
+    for scheme, status in (("slack/bot_token", 422), ("slack/nothing", 404), ("nothing/oauth", 404)):
+        answer = await stand.api.put(f"/admin/oauth-clients/{scheme}", json=CLIENT, headers=stand.admin)
+        assert answer.status_code == status, answer.text
+    assert (await stand.api.delete(place, headers=stand.admin)).status_code == 204
+    assert (await stand.api.get(place, headers=stand.admin)).status_code == 404
