@@ -52,6 +52,7 @@ from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import PublicKeys, SigningKeys
 from taske_ray.services.social_logins import SocialLogins
 from taske_ray.services.tasks import Tasks
+from taske_ray.services.users import Users
 from taske_ray.settings import Settings
 from taske_ray.standins.server import documents as played_documents
 
@@ -98,6 +99,7 @@ class AccountServices:
     passwords: Passwords
     address_changes: AddressChanges
     objections: Objections
+    users: Users
     api_keys: ApiKeys
     public_keys: PublicKeys
     authentication: Authentication
@@ -169,6 +171,7 @@ def account_services(
         passwords=Passwords(database, hashing=hashing, codes=codes, sessions=sessions, url=url),
         address_changes=AddressChanges(database, url=url),
         objections=Objections(database, url=url),
+        users=Users(database, sessions=sessions, verification_required=settings.require_email_verification),
         api_keys=ApiKeys(database, clock=clock),
         public_keys=public_keys,
         authentication=Authentication(database, public_keys=public_keys, issuer=url, clock=clock),

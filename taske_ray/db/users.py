@@ -1,10 +1,11 @@
 """Rows of accounts."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, update
+from sqlalchemy import case, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
@@ -73,6 +74,32 @@ async def mark_compromised(tx: AsyncSession, *, owner: UUID) -> None:
 async def find_user(tx: AsyncSession, email: str) -> User | None:
     """The account with this canonical address."""
     return (await tx.exec(select(User).where(User.email == email))).first()
+
+
+async def list_users(tx: AsyncSession, *, after: UUID | None, limit: int, containing: str | None) -> Sequence[User]:
+    """All accounts, newest first, beginning behind `after`."""
+    query = select(User)
+    if after is not None:
+        query = query.where(col(User.id) < after)
+    if containing:
+        query = query.where(col(User.email).contains(containing.casefold(), autoescape=True))
+    return (await tx.exec(query.order_by(col(User.id).desc()).limit(limit))).all()
+
+
+async def lock_roles(tx: AsyncSession) -> None:
+    """Let one change of roles at a time be decided; freed by the end of the transaction."""
+    await (await tx.connection()).execute(text("SELECT pg_advisory_xact_lock(hashtextextended('roles', 0))"))
+
+
+async def count_admins(tx: AsyncSession) -> int:
+    """How many active administrators there are."""
+    return (await tx.exec(select(func.count()).where(User.role == "admin", User.status == "active"))).one()
+
+
+async def suspend_tasks(tx: AsyncSession, *, owner: UUID, suspended: bool) -> None:
+    """Pause the triggers of an account that is disabled, or let those go on that paused for that."""
+    door = text("SELECT suspend_tasks(:owner, :suspended)")
+    await (await tx.connection()).execute(door, {"owner": owner, "suspended": suspended})
 
 
 async def change_user(tx: AsyncSession, *, owner: UUID, **values: Any) -> User | None:

@@ -199,6 +199,26 @@ class MePatch(Input):
     timezone: Annotated[str, Field(max_length=64, examples=["Asia/Seoul"])] | None = None
 
 
+class User(Output):
+    """An account, as administrators see it."""
+
+    id: str
+    email: str
+    name: str
+    role: Literal["user", "admin"]
+    status: str
+    verified: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserPatch(Input):
+    """What an administrator changes about an account; what is left out stays."""
+
+    role: Literal["user", "admin"] | None = None
+    status: Literal["active", "disabled"] | None = None
+
+
 class Jwk(Output):
     """A public key of access tokens (RFC 8037)."""
 

@@ -97,6 +97,15 @@ LANGUAGE sql SECURITY DEFINER AS $$
       AND NOT EXISTS (SELECT FROM runs t WHERE t.id = target)
 $$;
 
+-- An account was disabled: its triggers pause; enabled again: those that paused for that go on. Not for any other account.
+CREATE OR REPLACE FUNCTION suspend_tasks(of uuid, suspended boolean) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE triggers
+    SET paused_reason = CASE WHEN suspended THEN 'the account is disabled' END, change = nextval('trigger_changes')
+    WHERE user_id = of
+      AND suspended = EXISTS (SELECT FROM users WHERE id = of AND status = 'disabled')
+      AND paused_reason IS NOT DISTINCT FROM CASE WHEN NOT suspended THEN 'the account is disabled' END
+$$;
+
 -- A batch of what is left of an account that is gone: its runs with their steps, attempts and ends; how many runs.
 CREATE OR REPLACE FUNCTION forget_runs(gone uuid, most int) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH left_over AS (
@@ -165,7 +174,7 @@ DECLARE
 BEGIN
     FOREACH made IN ARRAY ARRAY['caller_of_session(uuid, double precision, text)', 'caller_of_key(bytea)', 'caller_is_admin()',
                                 'uses_of(text[])', 'copy_steps(uuid, uuid, int)', 'instance_connections()',
-                                'resume_instance_triggers(uuid)', 'forget_runs(uuid, int)', 'prune_accounts()',
+                                'resume_instance_triggers(uuid)', 'forget_runs(uuid, int)', 'suspend_tasks(uuid, boolean)', 'prune_accounts()',
                                 'disable_failing(uuid[])'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', made, current_schema());
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made);
@@ -176,5 +185,6 @@ GRANT EXECUTE ON FUNCTION caller_of_session(uuid, double precision, text), calle
 GRANT EXECUTE ON FUNCTION caller_is_admin(), uses_of(text[]), copy_steps(uuid, uuid, int), instance_connections(),
     resume_instance_triggers(uuid) TO taske_api;
 GRANT EXECUTE ON FUNCTION forget_runs(uuid, int) TO taske_auth, taske_engine;
+GRANT EXECUTE ON FUNCTION suspend_tasks(uuid, boolean) TO taske_auth;
 GRANT EXECUTE ON FUNCTION disable_failing(uuid[]), prune_accounts(), ensure_partition(text, timestamptz), drop_partition(text, text, interval)
     TO taske_engine;

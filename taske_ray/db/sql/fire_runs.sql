@@ -16,6 +16,7 @@ present AS (    -- whether the trigger is there, enabled, and of the version tha
            dense_rank() OVER (PARTITION BY a.user_id ORDER BY a.trigger_id, a.fire_key) AS place    -- among the user's
     FROM asked a LEFT JOIN triggers t
          ON t.id = a.trigger_id AND t.user_id = a.user_id AND (t.enabled OR NOT a.must_be_enabled)
+            AND t.paused_reason IS DISTINCT FROM 'the account is disabled'
             AND (a.trigger_version IS NULL OR a.trigger_version = t.version)
 ),
 share AS (      -- how many runs a user may have running, as in claim_runs; no number: as many as there are slots
