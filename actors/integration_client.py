@@ -27,7 +27,6 @@ from taske_ray.core.redaction import Redactor
 from taske_ray.core.retry import never_began
 from taske_ray.crash_points import reach
 from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
-from taske_ray.integrations.client import Conduct
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.connector import Connector
 from taske_ray.integrations.executors.imap import Imap
@@ -35,6 +34,7 @@ from taske_ray.integrations.executors.postgres import Postgres
 from taske_ray.integrations.executors.smtp import SmtpAccount
 from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail
 from taske_ray.integrations.own import open_guard
+from taske_ray.integrations.sending import Conduct
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
 from taske_ray.services.sealing import Sealer
@@ -61,7 +61,7 @@ class IntegrationClient:
         capacity = settings.density.calls_per_client
         await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
         keyring = open_keyring(settings, ["credentials"])
-        transport = Transport(guard=open_guard(settings))
+        transport = Transport(guard=open_guard(settings), connections=2 * capacity)
         database, keys = process.database, DataKeys(process.database, keyring)
         sealer = Sealer(database, keyring)
         capabilities = CatalogOfCalls(process.capabilities)
@@ -76,6 +76,7 @@ class IntegrationClient:
             database_time=process.lease.now_s,
             conduct=Conduct(
                 limits=settings.limits,
+                room=capacity,
                 retries_per_s=1 / settings.density.integration_clients,
                 own_urls=(settings.url, f"http://{settings.host}:{settings.port}"),
             ),

@@ -69,8 +69,8 @@ class Breaker:
         return 0.0 if self._probe_at is None else max(0.0, self._probe_at - now)
 
     def begin(self, now: float) -> bool:
-        """A call that need not wait goes out; whether it is the probe of an open breaker."""
-        if self._probe_at is None:
+        """A call goes out; whether it is the probe of an open breaker."""
+        if self._probe_at is None or now < self._probe_at:
             return False
         self._probe_at = now + probe_every_s
         return True

@@ -7,43 +7,37 @@ length of a call. Nothing that a service answers raises; retries belong to the e
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeGuard
 from uuid import UUID
 
 from taske_ray import logs
 from taske_ray.clock import Clock
 from taske_ray.core.call import Call
-from taske_ray.core.capability import CallContext, Capability, Module, connection_test, converse, idempotency_class
+from taske_ray.core.capability import CallContext, Capability, Module, connection_test, converse
 from taske_ray.core.capability.tokens import missing_scopes
 from taske_ray.core.connection import default_connection
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Succeeded, Unknown
 from taske_ray.core.times import format_time
-from taske_ray.core.url import BadUrl, parse_url
-from taske_ray.core.webhook import depth_header
 from taske_ray.errors import NotFound, Unavailable
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.executors.port import Executor, Job
 from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.ledger import CallLedger, Finished
-from taske_ray.integrations.limiter import Limit, Limiter
-from taske_ray.integrations.limits import CallLimits, limits_of, pause_asked_for, pause_learned
-from taske_ray.integrations.pacing import Pacing
+from taske_ray.integrations.limits import limits_of, pause_asked_for
 from taske_ray.integrations.ports import (
     Capabilities,
     ConnectionResolver,
     OpenedConnection,
     TokenStore,
 )
+from taske_ray.integrations.sending import Conduct, Sender, Sending, lease_over
 from taske_ray.integrations.token_keeper import TokenKeeper
 from taske_ray.integrations.transport import Transport
-from taske_ray.limits import Limits, profiles
 from taske_ray.security.sealed import VaultError
 
 patience_s = 1.0
-connection_test_timeout_s = 30.0
-lease_margin_s = 1.0
 _mib = 1024 * 1024
 _server_error = 500
 _nowhere = ("", "", 0)
@@ -51,19 +45,6 @@ unknown_connection = "unknown_connection"
 
 _log = logging.getLogger(__name__)
 Talk = Callable[[CallContext], Generator[HttpRequest, HttpResponse, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """What a process keeps to beside what modules declare (durability, 12).
-
-    `retries_per_s` may go to one host, beside a tenth of the first attempts. Requests to one of `own_urls` say how many
-    runs of ours stand behind them.
-    """
-
-    limits: Limits = profiles["default"]
-    retries_per_s: float = 1.0
-    own_urls: tuple[str, ...] = ()
 
 
 class IntegrationClient:
@@ -87,18 +68,11 @@ class IntegrationClient:
     ) -> None:
         self._capabilities = capabilities
         self._connections = connections
-        self._transport = transport
         self._clock = clock
         self._database_time = database_time
         self._internal = dict(internal or {})
         self._ledger = CallLedger(clock.monotonic)
-        self._limiter = Limiter()
-        conduct = conduct or Conduct()
-        self._limits = conduct.limits
-        self._own = frozenset(map(_origin_of, conduct.own_urls)) - {_nowhere}
-        self._pacing = Pacing(
-            most=conduct.limits.calls_in_flight, retries_per_s=conduct.retries_per_s, monotonic=clock.monotonic
-        )
+        self._sender = Sender(transport, clock=clock, database_time=database_time, conduct=conduct or Conduct())
         self._tokens = TokenKeeper(
             connections=connections, store=tokens, send=self.ask, clock=clock, database_time=database_time
         )
@@ -111,7 +85,7 @@ class IntegrationClient:
     async def perform(self, call: Call) -> Outcome:
         """Make the call, once for its id however often it is handed in; every failure is an outcome."""
         if self._ledger.is_fenced_out(call):
-            return _lease_over()
+            return lease_over()
         return await self._ledger.once(call, lambda: self._finish(call))
 
     async def outcomes_of(
@@ -167,22 +141,19 @@ class IntegrationClient:
 
     async def register(self, capability: Capability, call: Call, talk: Talk) -> Any:
         """Hold a conversation about a webhook's registration (`core/capability/exchange/subscription.py`)."""
-        return await self._outside(capability, call, _Sending(0.0), talk)
+        return await self._outside(capability, call, Sending(0.0), talk)
 
     async def close(self) -> None:
         """Close every connection to services."""
         await self._tokens.close()
-        await self._transport.close()
+        await self._sender.close()
 
     async def ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
-        """One request that belongs to no call of a run."""
-        with self._pacing.place(owner, _origin_of(request.url)[1]) as place:
-            response = await self._transport.send(request, timeout_s=min(request.timeout_s, connection_test_timeout_s))
-            place.failed = response.status >= _server_error
-            return response
+        """One request that belongs to no call of a run. Raises NotSent, MaybeSent or Refused."""
+        return await self._sender.ask(owner, request)
 
     async def _finish(self, call: Call) -> Finished:
-        sending = _Sending(0.0)
+        sending = Sending(0.0)
         with logs.bound(call_id=call.id, run_id=call.run_id):
             try:
                 outcome = await self._outcome(call, sending)
@@ -192,7 +163,7 @@ class IntegrationClient:
                 outcome = _unexpected(sending)
         return Finished(outcome, sending.received_bytes)
 
-    async def _outcome(self, call: Call, sending: "_Sending") -> Outcome:
+    async def _outcome(self, call: Call, sending: "Sending") -> Outcome:
         try:
             capability = await self._capabilities.pinned(call.capability, call.version)
         except NotFound as error:
@@ -204,12 +175,12 @@ class IntegrationClient:
         outcome: Outcome = await self._outside(capability, call, sending, lambda context: converse(capability, context))
         return outcome
 
-    async def _outside(self, capability: Capability, call: Call, sending: "_Sending", talk: Talk) -> Any:
+    async def _outside(self, capability: Capability, call: Call, sending: "Sending", talk: Talk) -> Any:
         """A conversation with the service; once more with another token where it refused the first."""
         opened = await self._opened_for(capability, call)
         if isinstance(opened, Failed):
             return opened
-        send = self._sender(capability, call, sending)
+        send = self._sender.of(capability, call, sending)
         outcome = await self._conversed(capability, call, opened, send, sending, talk)
         if opened is not None and _is_expired(outcome):
             renewed = await self._tokens.refused(call.user_id, opened, capability.module)
@@ -226,15 +197,15 @@ class IntegrationClient:
         call: Call,
         opened: OpenedConnection | None,
         send: Callable[[HttpRequest], Awaitable[HttpResponse]],
-        sending: "_Sending",
+        sending: "Sending",
         talk: Talk,
     ) -> Any:
         outcome = await drive(talk(_context(call, opened)), send)
         if (pause_s := pause_asked_for(outcome)) is not None:
-            self._pause(limits_of(capability, call).asked_keys(sending.host), pause_s)
+            self._sender.pause(limits_of(capability, call).asked_keys(sending.host), pause_s)
         return outcome
 
-    async def _internally(self, capability: Capability, call: Call, sending: "_Sending") -> Outcome:
+    async def _internally(self, capability: Capability, call: Call, sending: "Sending") -> Outcome:
         executor = self._internal.get(capability.executor or "")
         if executor is None:
             return Failed(ErrorClass.FATAL, "not_callable", f"{capability.id} makes no call.", sent=False)
@@ -245,9 +216,11 @@ class IntegrationClient:
             message = f"{capability.id} needs a connection."
             return Failed(ErrorClass.PERMISSION, "connection_required", message, sent=False)
         sending.began = True
-        job = Job(call, capability, opened.values, may_send=lambda: self._may_send(call))
+        job = Job(call, capability, opened.values, may_send=lambda: self._sender.may_send(call))
         try:
-            with self._pacing.place(call.user_id, str(opened.values.config.get("host", "")), retry=call.is_retry):
+            async with self._sender.pacing.place(
+                call.user_id, str(opened.values.config.get("host", "")), retry=call.is_retry
+            ):
                 outcome = await executor.perform(job)
         except NotSent as error:
             return Failed(error.error_class, error.code, error.message, retry_after_s=error.retry_after_s, sent=False)
@@ -295,73 +268,6 @@ class IntegrationClient:
         except Unavailable as error:
             return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
 
-    def _sender(
-        self, capability: Capability, call: Call, sending: "_Sending"
-    ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-        """How the requests of one call go out: limits, lease, one deadline over all of them."""
-        limits = limits_of(capability, call)
-        careful = idempotency_class(capability, call.params, call.run_id, call.step) == "ask"
-        sending.left_s = call.timeout_s
-
-        def may_send() -> bool:
-            return self._may_send(call)
-
-        async def send(request: HttpRequest) -> HttpResponse:
-            origin = _origin_of(request.url)
-            sending.host = origin[1]
-            if origin in self._own and call.run_id:
-                request = request.with_header(depth_header, str(call.depth + 1))
-            with self._pacing.place(call.user_id, sending.host, first=not sending.began, retry=call.is_retry) as place:
-                await self._wait_for(limits, call.user_id, sending.host)
-                response = await self._sent(self._bounded(request), sending, careful=careful, may_send=may_send)
-                place.failed = response.status >= _server_error
-            if (pause_s := pause_learned(capability, response, self._clock.now())) is not None:
-                self._pause([limits.connection_key], pause_s)
-            return response
-
-        return send
-
-    def _may_send(self, call: Call) -> bool:
-        """Whether the caller's lease still holds (durability, 5.4)."""
-        return call.lease_ends_at is None or self._database_time() < call.lease_ends_at - lease_margin_s
-
-    async def _sent(
-        self, request: HttpRequest, sending: "_Sending", *, careful: bool, may_send: Callable[[], bool]
-    ) -> HttpResponse:
-        if not may_send():
-            raise NotSent("lease_over", _lease_over().message)
-        if sending.left_s <= 0:
-            raise NotSent("timeout", "The time for the whole call is over.")
-        started = self._clock.monotonic()
-        timeout_s = min(request.timeout_s, sending.left_s)
-        sending.began = True
-        try:
-            response = await self._transport.send(request, timeout_s=timeout_s, careful=careful, may_send=may_send)
-        finally:
-            sending.left_s -= self._clock.monotonic() - started
-        sending.received_bytes += len(response.body)
-        return response
-
-    def _bounded(self, request: HttpRequest) -> HttpRequest:
-        """The request, with no larger an answer than this service takes."""
-        most = self._limits.response_mib * _mib
-        return request if request.max_bytes <= most else replace(request, max_bytes=most)
-
-    async def _wait_for(self, limits: CallLimits, user_id: UUID, host: str) -> None:
-        now, keys = self._clock.monotonic(), (limits.connection_key, *limits.asked_keys(host))
-        wanted = limits.limits
-        if self._limits.calls_per_s is not None:
-            wanted = (*wanted, Limit(("user", user_id, host), self._limits.calls_per_s, 1.0))
-        wait_s = self._limiter.reserve(wanted, keys, now=now, patience_s=patience_s)
-        if wait_s > patience_s:
-            message = "The service may not be called so often; the step waits."
-            raise NotSent("rate_limited", message, ErrorClass.RATE_LIMITED, retry_after_s=wait_s)
-        if wait_s > 0:
-            await self._clock.sleep(wait_s)
-
-    def _pause(self, keys: Iterable[object], seconds: float) -> None:
-        self._limiter.pause(list(keys), self._clock.monotonic() + seconds)
-
     async def _settled(self, failed: Failed, opened: OpenedConnection | None) -> Failed:
         """An expired login that cannot be refreshed is a revoked one; the connection learns of it."""
         if failed.error_class is ErrorClass.AUTH_EXPIRED:
@@ -377,24 +283,6 @@ class IntegrationClient:
             await self._connections.mark_needs_reauth(opened, reason)
         except (Unavailable, NotFound):
             _log.warning("a connection could not be marked", extra={"connection_id": str(opened.id)})
-
-
-@dataclass(slots=True)
-class _Sending:
-    """What one call has used so far."""
-
-    left_s: float
-    host: str = ""
-    began: bool = False
-    received_bytes: int = 0
-
-
-def _origin_of(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port."""
-    try:
-        return parse_url(url).origin
-    except BadUrl:
-        return _nowhere  # the transport refuses it in a moment
 
 
 def _context(call: Call, opened: OpenedConnection | None) -> CallContext:
@@ -418,11 +306,7 @@ def _is_expired(outcome: Outcome) -> TypeGuard[Failed]:
     return isinstance(outcome, Failed) and outcome.error_class is ErrorClass.AUTH_EXPIRED
 
 
-def _lease_over() -> Failed:
-    return Failed(ErrorClass.TRANSIENT, "lease_over", "The run may have been taken over; nothing was sent.", sent=False)
-
-
-def _unexpected(sending: _Sending) -> Outcome:
+def _unexpected(sending: Sending) -> Outcome:
     message = "The call ended unexpectedly inside the service."
     return Unknown(message, "internal") if sending.began else Failed(ErrorClass.FATAL, "internal", message, sent=False)
 

@@ -15,10 +15,11 @@ from taske_ray.core.capability import ConnectionValues, parse_module
 from taske_ray.core.outcome import ErrorClass, Failed, Fetched, Succeeded, Unknown
 from taske_ray.core.retry import is_counted
 from taske_ray.errors import NotFound, Unavailable
-from taske_ray.integrations.client import Conduct, IntegrationClient
+from taske_ray.integrations.client import IntegrationClient
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.ports import OpenedConnection
+from taske_ray.integrations.sending import Conduct
 from taske_ray.integrations.transport import Transport
 from taske_ray.limits import Limits, profiles
 from taske_ray.security.sealed import VaultError

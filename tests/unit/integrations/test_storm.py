@@ -35,10 +35,10 @@ class Run:
         return Tried(self.number, self.counted, EPOCH + timedelta(seconds=self.first_at), 0, self.ordered_s)
 
 
-def storm(per_s=PER_S):
+async def storm(per_s=PER_S):
     """Offer so many runs a second; receipts during the storm, offered, given up, when the last one succeeded."""
     rng, now, receipts, lost, done_at = random.Random(7), 0.0, 0, 0, 0.0
-    pacing = Pacing(most=200, retries_per_s=1.0, monotonic=lambda: now)
+    pacing = Pacing(room=400, most=200, retries_per_s=1.0, monotonic=lambda: now)
     order = itertools.count()
     runs = [Run(n, n / per_s) for n in range(int(STORM_S * per_s))]
     events = [(run.first_at, next(order), run, None) for run in runs]
@@ -48,7 +48,7 @@ def storm(per_s=PER_S):
         if entered is None:
             place = pacing.place(run.user, "host", retry=run.was_sent)
             try:
-                entered = (place, place.__enter__(), now)
+                entered = (place, await place.__aenter__(), now)
             except NotSent as refusal:
                 failure = Failed(refusal.error_class, refusal.code, "", sent=False, retry_after_s=refusal.retry_after_s)
                 lost += wait(events, order, run, failure, now, rng)
@@ -58,7 +58,7 @@ def storm(per_s=PER_S):
             continue
         place, held, sent_at = entered
         held.failed = sent_at < STORM_S
-        place.__exit__(None, None, None)
+        await place.__aexit__(None, None, None)
         if held.failed:
             failure = Failed(ErrorClass.TRANSIENT, "http_error", "", http_status=500)
             lost += wait(events, order, run, failure, now, rng)
@@ -77,15 +77,15 @@ def wait(events, order, run, failure, now, rng):
     return False
 
 
-def test_a_storm_is_survived_by_host_and_runs():
+async def test_a_storm_is_survived_by_host_and_runs():
     """It sees no more than it was offered and the budget, every run succeeds afterwards, and soon."""
-    receipts, offered, lost, done_at = storm()
+    receipts, offered, lost, done_at = await storm()
     assert receipts <= 1.1 * offered + STORM_S
     assert lost == 0
     assert done_at < STORM_S + 300
 
 
-def test_few_runs_have_a_budget_too():
+async def test_few_runs_have_a_budget_too():
     """Where no breaker opens, because there are too few calls, the budget alone holds."""
-    receipts, offered, *_ = storm(per_s=1)
+    receipts, offered, *_ = await storm(per_s=1)
     assert receipts <= 1.1 * offered + STORM_S
