@@ -85,12 +85,13 @@ class Verdict:
 
 
 def judge(story: Story) -> Verdict:
-    """Apply O1 to O8."""
+    """Apply O1 to O8, and the part of D2 that no sender or receiver can see."""
     case = _Case(story)
     case.one_key_per_step()
     case.no_stranger()
     unexplained, explained = case.explained()
     case.order()
+    case.one_success_per_step()
     case.one_run_per_event()
     case.nothing_left_over()
     case.schedule_accounts()
@@ -164,6 +165,13 @@ class _Case:
             before = self.of.get((event, step - 1))
             if not before or before[0].at > receipts[0].at:
                 self.wrong["O4"].append(f"step {step} of {event} came before step {step - 1}")
+
+    def one_success_per_step(self) -> None:
+        """D2: no step has two attempts that succeeded, whatever the database would have refused."""
+        for run in self.runs:
+            twice = [step for step, states in run.attempts.items() if states.count("succeeded") > 1]
+            if twice:
+                self.wrong["D2"].append(f"{run.run_id} succeeded more than once in steps {twice}")
 
     def one_run_per_event(self) -> None:
         """O5: an acknowledged event has one run, the one that was named to its sender; nothing else has one."""

@@ -46,6 +46,13 @@ def test_an_explained_repetition_passes():
     assert verdict.explained == 1
 
 
+def test_a_second_success_is_seen():
+    """Two attempts of one step that succeeded, each with its delivery, are against D2."""
+    good = story()
+    runs = [replace(good.runs[0], attempts={**good.runs[0].attempts, 1: ("succeeded", "succeeded")}), *good.runs[1:]]
+    assert "D2" in judge(replace(good, runs=runs)).wrong
+
+
 def test_losing_one_in_500_is_seen():
     """Runs that are acknowledged and not there are lost, and no run stands for their events."""
     good = story()

@@ -9,8 +9,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from taske_ray.db import hosts, queries
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fires import AssignedRun, FireStore
 from taske_ray.db.runs import Advance, AttemptClosed, AttemptOpened, StepWritten, cancel_run
+from taske_ray.db.triggers import TriggerStore
+from tests.integration.db.conftest import World
 
 pytestmark = pytest.mark.integration
 KEYS, HOSTS, STEPS = 3, 2, 2
@@ -104,9 +106,9 @@ class Machine:
             else:
                 assert run["id"] not in self.ended
             assert (run["status"] == "running") == (run["owner"] is not None)
-        twice = "SELECT FROM attempts WHERE status = 'succeeded' GROUP BY run_id, step HAVING count(*) > 1"
-        assert not await self.world.rows(twice)
-        early = """SELECT FROM attempts a WHERE step > 1 AND NOT EXISTS (SELECT FROM steps s
+        twice = "SELECT run_id FROM attempts WHERE status = 'succeeded' GROUP BY run_id, step HAVING count(*) > 1"
+        assert not await self.world.rows(twice), "a step succeeded twice"
+        early = """SELECT a.run_id FROM attempts a WHERE step > 1 AND NOT EXISTS (SELECT FROM steps s
                    WHERE s.run_id = a.run_id AND s.step = a.step - 1 AND s.status = 'succeeded')"""
         assert not await self.world.rows(early), "a step was opened before the one in front of it was recorded"
 
@@ -155,6 +157,22 @@ async def explore(world):
 async def test_promises_hold_in_any_order(world):
     """One run per key, one success per step, order of steps, and ends that stay, whatever comes when."""
     await explore(world)
+
+
+async def test_a_missing_index_is_seen(fresh_database):
+    """With the unique index of D2 dropped a second success of a step is taken, and the same check says so."""
+    await fresh_database.fetch("DROP INDEX attempts_one_success")
+    world = World(fresh_database, fresh_database, FireStore(fresh_database), TriggerStore(fresh_database))
+    machine = Machine(world, await world.trigger(), [await world.host() for _ in range(HOSTS)])
+    await machine.fire(0, 0)
+    for _ in range(STEPS + 1):
+        await machine.work(0, 0)
+    await machine.check()
+    again = "INSERT INTO attempts (run_id, step, number, fence, status) SELECT id, 1, 9, 9, 'succeeded' FROM runs"
+    await world.rows(again)
+    with pytest.raises(AssertionError, match="succeeded twice"):
+        await machine.check()
+    await world.close()
 
 
 @pytest.mark.parametrize(
