@@ -16,7 +16,13 @@ class AuthScheme(Output):
     type: str
     name: str | None = None
     fields: dict[str, Json]
-    available: bool = Field(default=True, description="whether a connection can be made with it today")
+    available: bool = Field(default=True, description="whether a user can make a connection with it")
+    consent: bool = Field(
+        default=False, description="made by POST /connections/authorize: the user allows it elsewhere"
+    )
+    owner: Literal["connection", "instance"] = Field(
+        default="connection", description="instance: an administrator connects it once, for everybody"
+    )
 
 
 class CapabilitySummary(Output):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-from taske_ray.schemas.connections import Connection, ConnectionTest
+from taske_ray.schemas.connections import Authorization, BegunAuthorization, Connection, ConnectionTest
 from taske_ray.sdk.faces import AsyncLine, Line
 from taske_ray.sdk.requests import Request, discard, each, fetch, fields, get, path, post
 
@@ -17,6 +17,17 @@ class Connections:
     def create(self, module: str, auth: str, name: str, values: Mapping[str, Any] | None = None) -> Connection:
         """Connect to a module in one of its ways; `values` are the fields that this way asks for."""
         return self._line.run(fetch(Connection, creation(module, auth, name, values)))
+
+    def authorize(self, module: str | None = None, **wish: Any) -> BegunAuthorization:
+        """Begin a connection that has to be allowed in a browser; open its `authorize_url` there.
+
+        `wish`: auth, name, fields, capabilities, scopes, connection (one to be made again).
+        """
+        return self._line.run(fetch(BegunAuthorization, beginning(module, wish)))
+
+    def authorization(self, authorization_id: str) -> Authorization:
+        """What became of it."""
+        return self._line.run(fetch(Authorization, get(_path("authorizations", authorization_id))))
 
     def list(self) -> Iterator[Connection]:
         """All connections."""
@@ -51,6 +62,17 @@ class AsyncConnections:
         """Connect to a module in one of its ways; `values` are the fields that this way asks for."""
         return await self._line.run(fetch(Connection, creation(module, auth, name, values)))
 
+    async def authorize(self, module: str | None = None, **wish: Any) -> BegunAuthorization:
+        """Begin a connection that has to be allowed in a browser; open its `authorize_url` there.
+
+        `wish`: auth, name, fields, capabilities, scopes, connection (one to be made again).
+        """
+        return await self._line.run(fetch(BegunAuthorization, beginning(module, wish)))
+
+    async def authorization(self, authorization_id: str) -> Authorization:
+        """What became of it."""
+        return await self._line.run(fetch(Authorization, get(_path("authorizations", authorization_id))))
+
     def list(self) -> AsyncIterator[Connection]:
         """All connections."""
         return self._line.stream(each(Connection, get(_path())))
@@ -77,6 +99,11 @@ class AsyncConnections:
 def creation(module: str, auth: str, name: str, values: Mapping[str, Any] | None) -> Request:
     """Connect."""
     return post(_path(), {"module": module, "auth": auth, "name": name, "fields": dict(values or {})})
+
+
+def beginning(module: str | None, wish: Mapping[str, Any]) -> Request:
+    """Ask for a consent."""
+    return post(_path("authorize"), fields(module=module, **wish))
 
 
 def change(connection_id: str, name: str | None, values: Mapping[str, Any] | None) -> Request:

@@ -31,7 +31,9 @@ def module_view(catalog: Catalog, current: Current, locale: str) -> dict[str, An
             "type": scheme.type,
             "name": localised(scheme.name, locale),
             "fields": localised_schema(scheme.fields.schema, locale),
-            "available": scheme.can_be_made,
+            "available": scheme.type != "none" and scheme.owner != "instance",
+            "consent": scheme.type == "oauth2_code",
+            "owner": scheme.owner,
         }
         for scheme in current.module.auth.values()
     ]

@@ -16,6 +16,7 @@ from taske_ray.catalog.document import parse_yaml
 from taske_ray.catalog.registry import load_modules
 from taske_ray.cli.main import app
 from taske_ray.core.capability import parse_module, run_recorded_test
+from taske_ray.core.connection import KnownConnection
 from taske_ray.core.task import check_task
 from taske_ray.sdk.client import Taske
 from taske_ray.settings import Density, Settings
@@ -41,7 +42,7 @@ def test_example_tasks_are_valid(name):
         module = modules[part["capability"].split(".")[0]]
         if "connection" in part:
             auth = next(id_ for id_, scheme in module.auth.items() if scheme.type == "bearer")
-            connections[part["connection"]] = (module.id, auth, "active")
+            connections[part["connection"]] = KnownConnection(module.id, auth)
     check_task(document, lambda text: modules[text.split(".")[0]].capabilities.get(text), connections)
 
 
