@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "integrations": BASE | {"core", "security"},
     "services": UNDER_SERVICES,
     "sdk": {"errors", "schemas", "settings"},  # settings: the one reader of TASKE_URL and TASKE_API_KEY
-    "standins": BASE,
+    "standins": BASE | {"core", "catalog"},
     "testing": UNDER_BOOTSTRAP,
     "bootstrap": UNDER_BOOTSTRAP,
     "actors": (UNDER_BOOTSTRAP - {"schemas", "standins"}) | {"bootstrap"},

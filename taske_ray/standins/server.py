@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taske_ray.errors import StartRefused
 from taske_ray.standins import drive, slack
+from taske_ray.standins.played import services
 from taske_ray.standins.world import Received, World, demo_world
 
 # Members that look like addresses and are none, or that people follow.
@@ -25,7 +26,8 @@ _places = {
     "https://openidconnect.googleapis.com": "/google",
     "https://slack.com": "/slack",
 }
-_played = {"google", "slack"}
+_places |= {origin: f"/{name}" for name, service in services().items() for origin in service["origins"]}
+_played = {"google", "slack", *services()}
 
 
 class StandIns:
@@ -70,6 +72,7 @@ def start(host: str = "127.0.0.1", port: int = 0, world: World | None = None) ->
 def build_app(world: World) -> ASGIApp:
     """The providers as one ASGI application that writes down what it receives."""
     mounts = [Mount("/google", routes=drive.routes(world.drive)), Mount("/slack", routes=slack.routes(world.slack))]
+    mounts += [Mount(f"/{name}", routes=player.routes) for name, player in world.players.items()]
     return _Recorder(Starlette(routes=mounts), world)
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from taske_ray.standins.played import Player, services
+
 
 @dataclass(frozen=True, slots=True)
 class DriveFile:
@@ -79,12 +81,18 @@ class Slack:
     fail_next: int = 0
 
 
+def players() -> dict[str, Player]:
+    """The providers that are played from documents, nobody known to them yet."""
+    return {name: Player(document) for name, document in services().items()}
+
+
 @dataclass(slots=True)
 class World:
-    """Both providers and everything they received, in order."""
+    """All providers and everything they received, in order."""
 
     drive: Drive = field(default_factory=Drive)
     slack: Slack = field(default_factory=Slack)
+    players: dict[str, Player] = field(default_factory=players)
     received: list[Received] = field(default_factory=list)
 
 
