@@ -175,6 +175,42 @@ async def test_switched_off_and_on_between_two_looks(world, now):
     assert await outputs(world, trigger) == []
 
 
+# clocks that jump ------------------------------------------------------------------------------------------------
+
+
+async def test_a_clock_that_jumps_back_fires_nothing_twice(world, now):
+    """An hour back after an instant was fired: the row has moved on, and what passes again is no instant (10.5)."""
+    trigger = await schedule(world, latest(now), "all")
+    one = await watcher(world, trigger, now)
+    await one.act()
+    assert len(await outputs(world, trigger)) == 1
+    for minute in range(0, 61, 10):
+        again = await watcher(world, trigger, now - timedelta(hours=1) + minute * MINUTE)
+        await again.act()
+    assert len(await outputs(world, trigger)) == 1
+    assert await misfires(world, trigger) == []
+
+
+async def test_an_instant_that_was_fired_is_never_a_second_run(world, now):
+    """A row that was set back, whoever did it, meets the fire keys of what ran already."""
+    trigger = await schedule(world, latest(now), "all")
+    await (await watcher(world, trigger, now)).act()
+    await world.rows("UPDATE triggers SET next_fire_at = %(at)s WHERE id = %(id)s", at=latest(now), id=trigger.id)
+    await (await watcher(world, trigger, now)).act()
+    assert len(await outputs(world, trigger)) == 1
+
+
+async def test_a_clock_that_jumps_forward_makes_misfires(world, now):
+    """An hour forward: the instants in between are missed, made up for by the policy, and all others counted."""
+    trigger = await schedule(world, latest(now), "once")
+    one = await watcher(world, trigger, now)
+    await one.act()
+    one._ports.time.at = now + timedelta(hours=1)
+    await one.act()
+    assert [count for _, count in await outputs(world, trigger)] == [0, 59, 0]
+    assert sum(count for count, _ in await misfires(world, trigger)) == 58
+
+
 # time zone rules ----------------------------------------------------------------------------------------------
 
 DAILY = {"cron": "0 9 * * *", "timezone": "Asia/Seoul"}

@@ -218,3 +218,44 @@ def test_count_and_latest_agree_with_walking(place, minutes, hours, days, length
     listed = cron.instants(start, until, 100_000)
     assert cron.count(start, until) == len(listed)
     assert cron.latest(start, until, limit) == (listed[-limit:] if limit else [])
+
+
+def clock_changes(zone: ZoneInfo, first: datetime, last: datetime) -> list[datetime]:
+    """The moments at which a zone's offset changes, to the minute."""
+    found, day = [], first
+    while day < last:
+        low, high = day, day + timedelta(days=1)
+        if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+            while high - low > timedelta(minutes=1):
+                middle = low + (high - low) / 2
+                same = middle.astimezone(zone).utcoffset() == low.astimezone(zone).utcoffset()
+                low, high = (middle, high) if same else (low, middle)
+            found.append(high.replace(second=0, microsecond=0))
+        day += timedelta(days=1)
+    return found
+
+
+def test_every_clock_change_of_every_zone_agrees_with_cronsim():
+    """Fixed times around each change of two years, in all zones of the database: what cronsim names, we name."""
+    first, last, seen, checked = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), set(), 0
+    for name in sorted(available_timezones()):
+        if "/" not in name or name.startswith(("Etc/", "posix/", "right/")):
+            continue
+        zone = ZoneInfo(name)
+        for change in clock_changes(zone, first, last):
+            before, after = (change - timedelta(hours=2)).astimezone(zone), change.astimezone(zone)
+            rule = (change, before.utcoffset(), after.utcoffset())
+            if rule in seen:
+                continue  # zones that share a rule share its instants
+            seen.add(rule)
+            for local in (change - timedelta(minutes=30), change, change + timedelta(minutes=30)):
+                at = local.astimezone(zone)
+                for hour in {at.hour, (at.hour + 1) % 24, (at.hour - 1) % 24}:
+                    expression = f"{at.minute} {hour} * * *"
+                    start = change - timedelta(days=1)
+                    oracle = CronSim(expression, start.astimezone(zone))
+                    expected = [next(oracle).astimezone(UTC) for _ in range(3)]
+                    found = parse_cron(expression, name).instants(start, start + timedelta(days=9), 3)
+                    assert found == expected, (name, expression, change)
+                    checked += 1
+    assert checked > 200
