@@ -29,7 +29,10 @@ _metrics: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": _te
 _page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _text}}}
 _file_of_a_page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/css": _text, "text/javascript": _text}}}
 _health = ("/healthz", "/readyz")
-_pages = {"docs.css": "text/css", "docs.js": "text/javascript", "verify.js": "text/javascript"}
+_pages = {
+    "docs.css": "text/css",
+    **dict.fromkeys(("docs.js", "verify.js", "reconnect.js"), "text/javascript"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,12 @@ async def docs() -> Response:
 async def verify() -> Response:
     """Where the link in a mail leads."""
     return _file("verify.html", "text/html")
+
+
+@router.get("/reconnect", response_class=Response, openapi_extra=needs("public"), responses=_page)
+async def reconnect() -> Response:
+    """Where the mail about a connection that has to be made again leads."""
+    return _file("reconnect.html", "text/html")
 
 
 @router.get("/static/{name}", response_class=Response, openapi_extra=needs("public"), responses=_file_of_a_page)
