@@ -11,6 +11,7 @@ An error's docstring is its default message and its `code` is stable for clients
     │   └── VersionConflict     a stated version is neither the current nor the next one
     ├── PreconditionFailed      `If-Match` names an older version
     ├── Unauthenticated         nobody we know
+    │   └── SecondFactorRequired    the password is right, a code is still due; raised by the SDK alone
     ├── Forbidden               known, but not allowed
     ├── TooLarge                more bytes than we take
     ├── RequestTimeout          a request that arrives too slowly
@@ -104,6 +105,19 @@ class Unauthenticated(TaskeError):
     """Who are you? Send a valid access token or API key."""
 
     code = "unauthenticated"
+
+
+class SecondFactorRequired(Unauthenticated):
+    """The password is right; this account asks for a code, too."""
+
+    code = "second_factor_required"
+
+    def __init__(
+        self, message: str | None = None, *, code: str | None = None, challenge: str = "", methods: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message, code=code)
+        self.challenge = challenge
+        self.methods = tuple(methods)
 
 
 class Forbidden(TaskeError):

@@ -66,7 +66,9 @@ class Gate:
             headers = {name: response.headers[name] for name in _kept_headers if name in response.headers}
             return Answer(response.status_code, bytes(response.body).decode(), headers)
 
-        equal = b"\0".join((request.method.encode(), request.scope["path"].encode(), body))
+        # without a known caller the cookie says whose answer it is: nobody gets another one's by its key
+        whose = b"" if owner else request.headers.get("cookie", "").encode()
+        equal = b"\0".join((request.method.encode(), request.scope["path"].encode(), whose, body))
         found, replayed = await self.idempotency.once(key, owner=owner, request=equal, work=work)
         headers = found.headers | ({"idempotency-replayed": "true"} if replayed else {})
         media = "application/json" if found.body else None

@@ -4,11 +4,15 @@ import socket
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taske_ray.cli.output import is_terminal, say
+
+if TYPE_CHECKING:
+    from taske_ray.errors import SecondFactorRequired
+    from taske_ray.sdk.client import Taske
 
 users = typer.Typer(no_args_is_help=True, help="Accounts, made by the operator.")
 DataDir = Annotated[Path | None, typer.Option(help="The service's data directory; else TASKE_DATA_DIR.")]
@@ -75,6 +79,12 @@ def login(
     api_key_stdin: Annotated[bool, typer.Option("--api-key-stdin", help="Read an API key from standard input.")] = (
         False
     ),
+    code: Annotated[
+        str | None, typer.Option(envvar="TASKE_CODE", help="A code of the second factor, where one is asked for.")
+    ] = None,
+    challenge: Annotated[
+        str | None, typer.Option(help="Go on with a login that asked for a mailed code: needs --code, no password.")
+    ] = None,
 ) -> None:
     """Remember an API key for this service in a file that only you can read; with a password, a new key is made."""
     from taske_ray.sdk.client import Taske
@@ -84,8 +94,10 @@ def login(
     address = (url or service_address()[0] or default_service_url).rstrip("/")
     if api_key_stdin:
         key = _line()
+    elif challenge:
+        key = _key_after(address, challenge, code or _ask("Code", "--code"))
     else:
-        key = _new_key(address, email or _ask("E-mail", "--email"), read_password(from_stdin=password_stdin))
+        key = _new_key(address, email or _ask("E-mail", "--email"), read_password(from_stdin=password_stdin), code)
     with Taske(address, key) as taske:
         me = taske.account.me()
     file = write_login(SavedLogin(url=address, api_key=key))
@@ -102,14 +114,40 @@ def read_password(*, from_stdin: bool, twice: bool = False) -> str:
     return answer
 
 
-def _new_key(address: str, email: str, password: str) -> str:
+def _new_key(address: str, email: str, password: str, code: str | None) -> str:
+    from taske_ray.errors import SecondFactorRequired
     from taske_ray.sdk.client import Taske
 
     with Taske(address) as taske:
-        taske.account.login(email, password)
-        key = taske.api_keys.create(f"taske login on {socket.gethostname()}").key
-        taske.account.logout()
+        try:
+            taske.account.login(email, password, code=code)
+        except SecondFactorRequired as due:
+            taske.account.second_factor(due.challenge, _code_for(due))
+        return _made_key(taske)
+
+
+def _key_after(address: str, challenge: str, code: str) -> str:
+    from taske_ray.sdk.client import Taske
+
+    with Taske(address) as taske:
+        taske.account.second_factor(challenge, code)
+        return _made_key(taske)
+
+
+def _made_key(taske: "Taske") -> str:
+    key: str = taske.api_keys.create(f"taske login on {socket.gethostname()}").key
+    taske.account.logout()
     return key
+
+
+def _code_for(due: "SecondFactorRequired") -> str:
+    """A code from whoever sits there; without a terminal, how to go on."""
+    mailed = "mail" in due.methods
+    if not is_terminal():
+        again = f"a code was mailed: run again with --challenge {due.challenge} --code CODE" if mailed else "--code"
+        raise typer.BadParameter(f"this account asks for a second factor: {again}")
+    answer: str = typer.prompt("Code (mailed to you)" if mailed else "Code of your app, or a recovery code", err=True)
+    return answer
 
 
 def _ask(question: str, option: str) -> str:

@@ -4,9 +4,18 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from taske_ray.errors import Unauthenticated
-from taske_ray.schemas.auth import ApiKey, CreatedApiKey, Me, TokenPair
-from taske_ray.sdk.delivery import Session
+from taske_ray.errors import SecondFactorRequired
+from taske_ray.schemas.auth import (
+    ApiKey,
+    CreatedApiKey,
+    Me,
+    SecondFactorDue,
+    Session,
+    TokenPair,
+    TotpBegun,
+    TotpConfirmed,
+)
+from taske_ray.sdk.delivery import Session as Caller
 from taske_ray.sdk.faces import AsyncLine, Line
 from taske_ray.sdk.requests import Flow, Request, ask, discard, each, fetch, fields, get, json_of, parse, path, post
 
@@ -25,9 +34,16 @@ class Account:
         """Prove the address with the token that was mailed."""
         self._line.run(discard(verifying(token)))
 
-    def login(self, email: str, password: str) -> TokenPair:
-        """Log in: this client speaks for the user from now on, and renews its access token by itself."""
-        return self._line.run(login(self._line.session, email, password))
+    def login(self, email: str, password: str, *, code: str | None = None) -> TokenPair:
+        """Log in: this client speaks for the user from now on, and renews its access token by itself.
+
+        Raises SecondFactorRequired for an account that asks for a `code` when none is given; `second_factor` goes on.
+        """
+        return self._line.run(login(self._line.session, email, password, code))
+
+    def second_factor(self, challenge: str, code: str) -> TokenPair:
+        """Finish a login with the challenge of SecondFactorRequired and a code of one of its methods."""
+        return self._line.run(opening(self._line.session, answering(challenge, code)))
 
     def logout(self) -> None:
         """End the session; its tokens are dead at once."""
@@ -40,6 +56,54 @@ class Account:
     def update(self, **values: Any) -> Me:
         """Change `name`, `locale`, `country` or `timezone`."""
         return self._line.run(fetch(Me, Request("PATCH", path("auth", "me"), body=values)))
+
+    def reauthenticate(self, password: str, *, code: str | None = None) -> None:
+        """Prove again who you are: for ten minutes this session may change what protects the account."""
+        self._line.run(discard(_own("reauthenticate", fields(password=password, code=code))))
+
+    def change_password(self, password: str) -> TokenPair:
+        """Choose another password; every other session ends, this client goes on with a new one."""
+        return self._line.run(opening(self._line.session, _own("password", {"password": password})))
+
+    def forgot_password(self, email: str) -> None:
+        """Ask for a mail with a token to choose a new password."""
+        self._line.run(discard(_anonymous("password", "forgot", body={"email": email})))
+
+    def reset_password(self, token: str, password: str, *, code: str | None = None) -> None:
+        """Choose a new password with the token that was mailed, and a code where a second factor is enrolled."""
+        self._line.run(discard(_anonymous("password", "reset", body=fields(token=token, password=password, code=code))))
+
+    def change_email(self, email: str) -> None:
+        """Ask for a mail to another address with a token to confirm it."""
+        self._line.run(discard(_own("email", {"email": email})))
+
+    def confirm_email(self, token: str) -> None:
+        """Move the account to the address that the token was mailed to."""
+        self._line.run(discard(_anonymous("email", "confirm", body={"token": token})))
+
+    def begin_totp(self) -> TotpBegun:
+        """A secret for an authenticator app, in use after `confirm_totp`."""
+        return self._line.run(fetch(TotpBegun, _own("totp", {})))
+
+    def confirm_totp(self, code: str) -> list[str]:
+        """Logins ask for a code from now on; ten recovery codes. Every other session ends."""
+        return self._line.run(confirming(self._line.session, code))
+
+    def remove_totp(self, code: str) -> None:
+        """Logins ask for no code any more. Every session ends, this client's, too: log in again."""
+        self._line.run(ending(self._line.session, removal(code)))
+
+    def sessions(self) -> Iterator[Session]:
+        """The account's live sessions."""
+        return self._line.stream(each(Session, get(path("auth", "sessions"))))
+
+    def end_session(self, session_id: str) -> None:
+        """End a session: its tokens die at once."""
+        self._line.run(discard(Request("DELETE", path("auth", "sessions", session_id))))
+
+    def delete(self) -> None:
+        """Delete the account with everything in it."""
+        self._line.run(ending(self._line.session, Request("DELETE", path("auth", "me"))))
 
 
 class AsyncAccount:
@@ -56,9 +120,16 @@ class AsyncAccount:
         """Prove the address with the token that was mailed."""
         await self._line.run(discard(verifying(token)))
 
-    async def login(self, email: str, password: str) -> TokenPair:
-        """Log in: this client speaks for the user from now on, and renews its access token by itself."""
-        return await self._line.run(login(self._line.session, email, password))
+    async def login(self, email: str, password: str, *, code: str | None = None) -> TokenPair:
+        """Log in: this client speaks for the user from now on, and renews its access token by itself.
+
+        Raises SecondFactorRequired for an account that asks for a `code` when none is given; `second_factor` goes on.
+        """
+        return await self._line.run(login(self._line.session, email, password, code))
+
+    async def second_factor(self, challenge: str, code: str) -> TokenPair:
+        """Finish a login with the challenge of SecondFactorRequired and a code of one of its methods."""
+        return await self._line.run(opening(self._line.session, answering(challenge, code)))
 
     async def logout(self) -> None:
         """End the session; its tokens are dead at once."""
@@ -72,6 +143,55 @@ class AsyncAccount:
         """Change `name`, `locale`, `country` or `timezone`."""
         return await self._line.run(fetch(Me, Request("PATCH", path("auth", "me"), body=values)))
 
+    async def reauthenticate(self, password: str, *, code: str | None = None) -> None:
+        """Prove again who you are: for ten minutes this session may change what protects the account."""
+        await self._line.run(discard(_own("reauthenticate", fields(password=password, code=code))))
+
+    async def change_password(self, password: str) -> TokenPair:
+        """Choose another password; every other session ends, this client goes on with a new one."""
+        return await self._line.run(opening(self._line.session, _own("password", {"password": password})))
+
+    async def forgot_password(self, email: str) -> None:
+        """Ask for a mail with a token to choose a new password."""
+        await self._line.run(discard(_anonymous("password", "forgot", body={"email": email})))
+
+    async def reset_password(self, token: str, password: str, *, code: str | None = None) -> None:
+        """Choose a new password with the token that was mailed, and a code where a second factor is enrolled."""
+        body = fields(token=token, password=password, code=code)
+        await self._line.run(discard(_anonymous("password", "reset", body=body)))
+
+    async def change_email(self, email: str) -> None:
+        """Ask for a mail to another address with a token to confirm it."""
+        await self._line.run(discard(_own("email", {"email": email})))
+
+    async def confirm_email(self, token: str) -> None:
+        """Move the account to the address that the token was mailed to."""
+        await self._line.run(discard(_anonymous("email", "confirm", body={"token": token})))
+
+    async def begin_totp(self) -> TotpBegun:
+        """A secret for an authenticator app, in use after `confirm_totp`."""
+        return await self._line.run(fetch(TotpBegun, _own("totp", {})))
+
+    async def confirm_totp(self, code: str) -> list[str]:
+        """Logins ask for a code from now on; ten recovery codes. Every other session ends."""
+        return await self._line.run(confirming(self._line.session, code))
+
+    async def remove_totp(self, code: str) -> None:
+        """Logins ask for no code any more. Every session ends, this client's, too: log in again."""
+        await self._line.run(ending(self._line.session, removal(code)))
+
+    def sessions(self) -> AsyncIterator[Session]:
+        """The account's live sessions."""
+        return self._line.stream(each(Session, get(path("auth", "sessions"))))
+
+    async def end_session(self, session_id: str) -> None:
+        """End a session: its tokens die at once."""
+        await self._line.run(discard(Request("DELETE", path("auth", "sessions", session_id))))
+
+    async def delete(self) -> None:
+        """Delete the account with everything in it."""
+        await self._line.run(ending(self._line.session, Request("DELETE", path("auth", "me"))))
+
 
 class ApiKeys:
     """The caller's keys for programs."""
@@ -80,10 +200,15 @@ class ApiKeys:
         self._line = line
 
     def create(
-        self, name: str, *, scopes: Sequence[str] | None = None, expires_at: datetime | None = None
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        task_id: str | None = None,
     ) -> CreatedApiKey:
-        """Make a key; `key` is shown this once."""
-        return self._line.run(fetch(CreatedApiKey, creation(name, scopes, expires_at)))
+        """Make a key; `key` is shown this once. `task_id`: the only task that it may touch."""
+        return self._line.run(fetch(CreatedApiKey, creation(name, scopes, expires_at, task_id)))
 
     def list(self) -> Iterator[ApiKey]:
         """All keys, without their secrets."""
@@ -101,10 +226,15 @@ class AsyncApiKeys:
         self._line = line
 
     async def create(
-        self, name: str, *, scopes: Sequence[str] | None = None, expires_at: datetime | None = None
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        task_id: str | None = None,
     ) -> CreatedApiKey:
-        """Make a key; `key` is shown this once."""
-        return await self._line.run(fetch(CreatedApiKey, creation(name, scopes, expires_at)))
+        """Make a key; `key` is shown this once. `task_id`: the only task that it may touch."""
+        return await self._line.run(fetch(CreatedApiKey, creation(name, scopes, expires_at, task_id)))
 
     def list(self) -> AsyncIterator[ApiKey]:
         """All keys, without their secrets."""
@@ -117,35 +247,74 @@ class AsyncApiKeys:
 
 def signing_up(email: str, password: str, locale: str | None) -> Request:
     """Ask for an account."""
-    return _anonymous("signup", {"email": email, "password": password, **fields(locale=locale)})
+    return _anonymous("signup", body={"email": email, "password": password, **fields(locale=locale)})
 
 
 def verifying(token: str) -> Request:
     """Prove an address."""
-    return _anonymous("verify", {"token": token})
+    return _anonymous("verify", body={"token": token})
 
 
-def login(session: Session, email: str, password: str) -> Flow[TokenPair]:
-    """Log in and keep the tokens in the session."""
-    reply = yield from ask(_anonymous("login", {"email": email, "password": password}))
-    if "second_factor" in (json_of(reply) or {}):
-        raise Unauthenticated("This account asks for a second factor: use an API key.", code="second_factor_required")
-    pair = parse(TokenPair, reply)
+def login(session: Caller, email: str, password: str, code: str | None) -> Flow[TokenPair]:
+    """Log in, with a code where one is due, and keep the tokens in the session."""
+    reply = yield from ask(_anonymous("login", body={"email": email, "password": password}))
+    if "second_factor" not in (json_of(reply) or {}):
+        pair = parse(TokenPair, reply)
+        session.keep(pair)
+        return pair
+    due = parse(SecondFactorDue, reply).second_factor
+    if code is None:
+        raise SecondFactorRequired(challenge=due.challenge, methods=due.methods)
+    return (yield from opening(session, answering(due.challenge, code)))
+
+
+def answering(challenge: str, code: str) -> Request:
+    """Finish a login."""
+    return _anonymous("login", "second-factor", body={"challenge": challenge, "code": code})
+
+
+def opening(session: Caller, request: Request) -> Flow[TokenPair]:
+    """Send what answers with the tokens of a new session, and go on with that."""
+    pair = yield from fetch(TokenPair, request)
     session.keep(pair)
     return pair
 
 
-def logout(session: Session) -> Flow[None]:
-    """Log out and forget the tokens."""
-    yield from ask(post(path("auth", "logout"), {}))
+def confirming(session: Caller, code: str) -> Flow[list[str]]:
+    """Put one-time codes to use, and go on with the new session."""
+    confirmed = yield from fetch(TotpConfirmed, _own("totp", "confirm", {"code": code}))
+    session.keep(confirmed)
+    return confirmed.recovery_codes
+
+
+def removal(code: str) -> Request:
+    """Stop using one-time codes."""
+    return Request("DELETE", path("auth", "totp"), body={"code": code})
+
+
+def ending(session: Caller, request: Request) -> Flow[None]:
+    """Send what ends the session, and forget its tokens."""
+    yield from ask(request)
     session.forget()
 
 
-def creation(name: str, scopes: Sequence[str] | None, expires_at: datetime | None) -> Request:
+def logout(session: Caller) -> Flow[None]:
+    """Log out and forget the tokens."""
+    return ending(session, post(path("auth", "logout"), {}))
+
+
+def creation(name: str, scopes: Sequence[str] | None, expires_at: datetime | None, task_id: str | None) -> Request:
     """Make a key."""
     until = expires_at and expires_at.isoformat()
-    return post(path("auth", "api-keys"), fields(name=name, scopes=scopes and list(scopes), expires_at=until))
+    body = fields(name=name, scopes=scopes and list(scopes), expires_at=until, task_id=task_id)
+    return post(path("auth", "api-keys"), body)
 
 
-def _anonymous(call: str, body: dict[str, Any]) -> Request:
-    return Request("POST", path("auth", call), body=body, authorized=False)
+def _own(*call: Any) -> Request:
+    """A POST of who is logged in: the parts of the path, then the body. Not repeatable: codes are good once."""
+    *parts, body = call
+    return Request("POST", path("auth", *parts), body=body)
+
+
+def _anonymous(*call: str, body: dict[str, Any]) -> Request:
+    return Request("POST", path("auth", *call), body=body, authorized=False)

@@ -13,8 +13,9 @@ from tests.unit.sdk.service import NOW
 
 ME = {"id": "user_1", "email": "mina@example.com", "name": "", "locale": "en", "timezone": "UTC", "role": "user"}
 ME |= {"status": "active", "created_at": NOW, "updated_at": NOW}
+PAIR = {"access_token": "at", "token_type": "bearer", "expires_in": 600, "refresh_token": "rt"}
 ANSWERS = {
-    "POST /auth/login": {"access_token": "at", "token_type": "bearer", "expires_in": 600, "refresh_token": "rt"},
+    "POST /auth/login": PAIR,
     "POST /auth/api-keys": {"id": "key_1", "name": "n", "scopes": [], "created_at": NOW, "key": "tsk_new"},
     "POST /auth/logout": {},
     "GET /auth/me": ME,
@@ -62,6 +63,36 @@ def test_login_with_a_password_makes_a_key(taske, auth_service, monkeypatch):
     assert stat.S_IMODE(login_file().stat().st_mode) == 0o600
     assert "tsk_new" not in taske.out
     assert "mina@example.com" in taske.out
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_login_with_a_second_factor_without_a_terminal(taske, auth_service, monkeypatch, by):
+    """The code comes as an option or in TASKE_CODE; nothing asks for it."""
+    url, received = auth_service
+    due = {"second_factor": {"challenge": "ch", "methods": ["totp", "recovery_code"]}}
+    monkeypatch.setitem(ANSWERS, "POST /auth/login", due)
+    monkeypatch.setitem(ANSWERS, "POST /auth/login/second-factor", PAIR)
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    options = ["--code", "123456"] if by == "option" else []
+    if by == "environment":
+        monkeypatch.setenv("TASKE_CODE", "123456")
+    assert taske("login", "--url", url, "--email", "mina@example.com", "--password-stdin", *options) == 0
+    assert json.loads(received[1][2]) == {"challenge": "ch", "code": "123456"}
+    assert read_login().api_key == "tsk_new"
+
+
+def test_login_goes_on_with_a_mailed_code(taske, auth_service, monkeypatch):
+    """Without a terminal the first command names the challenge, and the second one finishes with it."""
+    url, received = auth_service
+    due = {"second_factor": {"challenge": "ch", "methods": ["mail"]}}
+    monkeypatch.setitem(ANSWERS, "POST /auth/login", due)
+    monkeypatch.setitem(ANSWERS, "POST /auth/login/second-factor", PAIR)
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    assert taske("login", "--url", url, "--email", "mina@example.com", "--password-stdin") == 2
+    assert "--challenge ch" in " ".join(taske.err.split())
+    assert taske("login", "--url", url, "--challenge", "ch", "--code", "12345678") == 0
+    assert [call for call, _, _ in received][:2] == ["POST /auth/login", "POST /auth/login/second-factor"]
+    assert read_login().api_key == "tsk_new"
 
 
 def test_login_with_a_key(taske, auth_service, monkeypatch):

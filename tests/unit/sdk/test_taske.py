@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from taske_ray import action, task
-from taske_ray.errors import Conflict, Invalid, PreconditionFailed, Unauthenticated, Unavailable
-from tests.unit.sdk.service import RUN, TASK, FakeService, ok, page, problem
+from taske_ray.errors import Conflict, Invalid, PreconditionFailed, SecondFactorRequired, Unavailable
+from tests.unit.sdk.service import NOW, RUN, TASK, FakeService, ok, page, problem
 
 DRAFT = task("Weekly").then(action("system.delay", **{"for": "PT1S"}))
 PAIR = {"access_token": "at", "token_type": "bearer", "expires_in": 600, "refresh_token": "rt"}
@@ -115,11 +115,50 @@ def test_login_speaks_for_the_user():
     assert [request.headers.get("authorization") for request in service.requests] == [None, "Bearer at", None]
 
 
-def test_a_second_factor_is_said():
-    """An account with a second factor says that an API key is the way."""
-    service = FakeService(ok({"second_factor": {"challenge": "c", "methods": ["totp"]}}))
-    with pytest.raises(Unauthenticated, match="API key"):
-        service.taske().account.login("a@example.com", "secret")
+def test_a_second_factor_is_asked_for():
+    """Without a code the error carries how to go on; with one the login is finished in the same call."""
+    due = ok({"second_factor": {"challenge": "c", "methods": ["totp", "recovery_code"]}})
+    service = FakeService(due, ok(PAIR))
+    taske = service.taske()
+    with pytest.raises(SecondFactorRequired) as asked:
+        taske.account.login("a@example.com", "secret")
+    assert (asked.value.challenge, asked.value.methods) == ("c", ("totp", "recovery_code"))
+    assert taske.account.second_factor("c", "123456").access_token == "at"
+    assert service.body() == {"challenge": "c", "code": "123456"}
+    service = FakeService(due, ok(PAIR))
+    assert service.taske().account.login("a@example.com", "secret", code="123456").refresh_token == "rt"
+    assert service.asked == ["POST /auth/login", "POST /auth/login/second-factor"]
+    assert "authorization" not in service.requests[-1].headers
+
+
+def test_what_ends_the_session_is_followed_by_the_new_one():
+    """After a change of password and after enrolment the client goes on with the tokens of the answer."""
+    fresh = PAIR | {"access_token": "new"}
+    service = FakeService(ok(fresh), ok(fresh | {"recovery_codes": ["A"], "access_token": "newer"}), ok({}, 204))
+    account = service.taske().account
+    account.change_password("nine blue bottles")
+    assert account.confirm_totp("123456") == ["A"]
+    account.remove_totp("654321")
+    assert [request.headers["authorization"] for request in service.requests] == [
+        "Bearer tsk_key",
+        "Bearer new",
+        "Bearer newer",
+    ]
+    assert service.asked[-1] == "DELETE /auth/totp"
+    assert service.body() == {"code": "654321"}
+
+
+async def test_the_asynchronous_account_does_the_same():
+    """Sessions are listed and ended, a password is reset."""
+    session = {"id": "session_1", "current": True, "method": "password"}
+    session |= {"created_at": NOW, "last_used_at": NOW, "expires_at": NOW}
+    service = FakeService(page(session), ok({}, 204), ok({}, 204))
+    taske = service.async_taske()
+    assert [one.current async for one in taske.account.sessions()] == [True]
+    await taske.account.end_session("session_1")
+    await taske.account.reset_password("t", "nine blue bottles", code="1")
+    assert service.asked == ["GET /auth/sessions", "DELETE /auth/sessions/session_1", "POST /auth/password/reset"]
+    assert service.body() == {"token": "t", "password": "nine blue bottles", "code": "1"}
 
 
 def test_modules_and_capabilities():
