@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from actors import cluster
+from actors.call_trail import CallTrail
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
 from actors.consent_store import ConsentStore
 from actors.data_keys import DataKeys
@@ -38,6 +39,7 @@ from taske_ray.integrations.sending import Conduct
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
 from taske_ray.services.sealing import Sealer
+from taske_ray.services.trail import Trail
 
 _mail_s = 1.0
 _subscriptions_s = 1.0
@@ -98,6 +100,8 @@ class IntegrationClient:
             url=settings.url,
         )
         process.every(lambda: _subscriptions_s, subscriptions.work)
+        self._trail = Trail(process.database)
+        self._audit = CallTrail(self._trail)
         self._outbox = MailOutbox(process.database)
         if settings.smtp_url:
             process.every(lambda: _mail_s, self._send_mails)
@@ -116,6 +120,7 @@ class IntegrationClient:
     async def perform(self, call: Call) -> Outcome:
         """Make one call that somebody waits for."""
         outcome = await self._client.perform(call)
+        self._audit.saw(call, outcome)
         self._client.acknowledge([call.id])
         return outcome
 
@@ -158,11 +163,13 @@ class IntegrationClient:
         for outbox in self._replies.values():
             await outbox.close()
         await self._client.close()
+        await self._trail.close()
         await self._process.close()
 
     async def _answer(self, reply_to: str, call: Call) -> None:
         reach("C9.client")
         outcome = await self._client.perform(call)
+        self._audit.saw(call, outcome)
         reach("C11.client")
         if not call.run_id:  # a poll: whoever takes it over asks the service again
             self._client.acknowledge([call.id])

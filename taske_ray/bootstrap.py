@@ -16,6 +16,7 @@ from taske_ray.integrations.sign_in.providers import open_providers
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.vault import Keyring
 from taske_ray.services.accounts import AccountRules, Accounts
+from taske_ray.services.acts import Acts
 from taske_ray.services.address_changes import AddressChanges
 from taske_ray.services.api_keys import ApiKeys
 from taske_ray.services.app_hooks import AppHooks
@@ -52,6 +53,7 @@ from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import PublicKeys, SigningKeys
 from taske_ray.services.social_logins import SocialLogins
 from taske_ray.services.tasks import Tasks
+from taske_ray.services.trail import Trail
 from taske_ray.services.users import Users
 from taske_ray.settings import Settings
 from taske_ray.standins.server import documents as played_documents
@@ -101,6 +103,7 @@ class AccountServices:
     objections: Objections
     users: Users
     api_keys: ApiKeys
+    acts: Acts
     public_keys: PublicKeys
     authentication: Authentication
     idempotency: Idempotency
@@ -122,6 +125,7 @@ class TaskServices:
     modules: Modules
     app_hooks: AppHooks
     invocations: Invocations
+    acts: Acts
     authentication: Authentication
     idempotency: Idempotency
 
@@ -173,6 +177,7 @@ def account_services(
         objections=Objections(database, url=url),
         users=Users(database, sessions=sessions, verification_required=settings.require_email_verification),
         api_keys=ApiKeys(database, clock=clock),
+        acts=Acts(database),
         public_keys=public_keys,
         authentication=Authentication(database, public_keys=public_keys, issuer=url, clock=clock),
         idempotency=Idempotency(database, sealer, purpose="auth"),
@@ -227,13 +232,14 @@ def task_services(
         modules=Modules(database, cache),
         app_hooks=AppHooks(database, cache=cache, sealer=sealer, url=settings.url),
         invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),
+        acts=Acts(database),
         authentication=authentication_of(settings, database),
         idempotency=Idempotency(database, sealer, purpose="hooks"),
     )
 
 
 def deliveries(
-    settings: Settings, database: Database, keyring: Keyring, hosts: RunHosts, store: FireStore
+    settings: Settings, database: Database, keyring: Keyring, hosts: RunHosts, store: FireStore, trail: Trail
 ) -> Deliveries:
     """The service of `/hooks`; the keyring needs the purpose `hooks`."""
     return Deliveries(
@@ -243,6 +249,7 @@ def deliveries(
         cache=CapabilityCache(database),
         sealer=Sealer(database, keyring),
         clock=SystemClock(),
+        trail=trail,
         limits=settings.limits,
     )
 
@@ -269,6 +276,13 @@ def open_store(settings: Settings, database: Database, stack: AsyncExitStack) ->
     store = FireStore(database, limits=settings.limits)
     stack.push_async_callback(store.close)
     return store
+
+
+def open_trail(database: Database, stack: AsyncExitStack) -> Trail:
+    """What writes down acts that nobody waits for; with the stack it writes what is left."""
+    trail = Trail(database)
+    stack.push_async_callback(trail.close)
+    return trail
 
 
 def prepare(settings: Settings) -> None:

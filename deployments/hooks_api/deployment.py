@@ -11,7 +11,7 @@ from deployments.hooks_api.app import create_app
 from deployments.shared.late import LateApp
 from deployments.shared.replicas import options
 from taske_ray import logs
-from taske_ray.bootstrap import deliveries, open_database, open_store
+from taske_ray.bootstrap import deliveries, open_database, open_store, open_trail
 from taske_ray.clock import SystemClock
 from taske_ray.services.master_key import open_keyring
 from taske_ray.settings import Settings
@@ -24,8 +24,8 @@ async def open_app(stack: AsyncExitStack) -> ASGIApp:
     database = await open_database(settings, stack, rows=1, hot=4, role="taske_engine")
     ports = await connect_ports(database, settings.limits)
     stack.push_async_callback(ports.run_hosts.close)
-    store = open_store(settings, database, stack)
-    found = deliveries(settings, database, open_keyring(settings, ["hooks"]), ports.run_hosts, store)
+    store, trail = open_store(settings, database, stack), open_trail(database, stack)
+    found = deliveries(settings, database, open_keyring(settings, ["hooks"]), ports.run_hosts, store, trail)
     return create_app(found, clock=SystemClock(), url=settings.url, body_bytes=settings.limits.body_kib * 1024)
 
 

@@ -18,6 +18,7 @@ from taske_ray.errors import Unauthenticated
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.idempotency import Answer, Idempotency
 from taske_ray.services.principal import Principal, confine
+from taske_ray.services.trail import acting
 
 Permission = Literal["public", "read", "write", "session", "recent", "operator", "admin"]
 Route = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -45,6 +46,7 @@ class Gate:
             principal.require(permission, one_task=one_task)
         request.state.principal = principal
         confine(principal)
+        acting(principal, request.client.host if request.client else None)
         if request.method == "GET":
             return await route(request)
         async with self.intake.body(request) as body:

@@ -6,6 +6,7 @@ from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
 from deployments.shared.intake import Intake
 from deployments.task_api.routes import (
+    audit,
     authorizations,
     catalog,
     connections,
@@ -18,6 +19,7 @@ from taske_ray.bootstrap import TaskServices
 
 prefix = "/api/v1"
 routers = (
+    audit.router,
     catalog.router,
     oauth_clients.router,
     instance_connections.router,

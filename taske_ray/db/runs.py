@@ -21,6 +21,7 @@ import orjson
 from taske_ray.core.progress import Decision
 from taske_ray.crash_points import reach
 from taske_ray.db import queries
+from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
 from taske_ray.db.fires import AssignedRun
 from taske_ray.db.group_commit import GroupCommit
@@ -216,7 +217,7 @@ async def read_task_text(database: Database, *, owner: UUID, task_id: UUID, vers
     return TaskText(**rows[0]) if rows and rows[0]["user_id"] == owner else None
 
 
-async def resolve_run(database: Database, *, owner: UUID, run_id: UUID, decision: Decision) -> bool:
+async def resolve_run(database: Database, *, owner: UUID, run_id: UUID, decision: Decision, entry: Entry) -> bool:
     """Write a person's decision about the parked step of a run of user `owner`; False when it was made already."""
     (step,) = decision.steps
     values = {
@@ -227,6 +228,7 @@ async def resolve_run(database: Database, *, owner: UUID, run_id: UUID, decision
         "step": step.number,
         "step_status": step.status.value,
         "step_error": _json(step.error),
+        "act": entry.as_json(),
     }
     return bool(await database.fetch(queries.resolve_run, values, owner=owner))
 

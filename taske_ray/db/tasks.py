@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from taske_ray.db import queries
+from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
 
 _lock_tasks = "SELECT pg_advisory_xact_lock(hashtextextended('tasks:' || %(user_id)s::uuid, 0))"
@@ -104,20 +105,23 @@ class TaskRows:
         now: datetime = rows[0]["now"]
         return now
 
-    async def create(self, *, owner: UUID, task_id: UUID, trigger_id: UUID, task: TaskText, limit: int) -> bool:
-        """Insert a task; False when the user has `limit` tasks already."""
+    async def create(
+        self, *, owner: UUID, task_id: UUID, trigger_id: UUID, task: TaskText, limit: int, entry: Entry
+    ) -> bool:
+        """Insert a task; False when the user has `limit` tasks already. `entry`, here as below: for the audit trail."""
         values = _columns(task) | {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id, "task_limit": limit}
+        values |= {"act": entry.as_json()}
         async with self._database.hot_transaction(owner=owner) as connection:
             await connection.execute(_lock_tasks, {"user_id": owner})
             created = await connection.execute(queries.create_task, values)
             return await created.fetchone() is not None
 
     async def replace(
-        self, *, owner: UUID, task_id: UUID, trigger_id: UUID, expected: int, task: TaskText
+        self, *, owner: UUID, task_id: UUID, trigger_id: UUID, expected: int, task: TaskText, entry: Entry
     ) -> int | None:
         """Save the next version; its number, or None when `expected` is no longer the newest."""
         values = _columns(task) | {"user_id": owner, "task_id": task_id, "trigger_id": trigger_id}
-        values |= {"expected": expected, "reset": task.trigger.reset}
+        values |= {"expected": expected, "reset": task.trigger.reset, "act": entry.as_json()}
         rows = await self._database.fetch(queries.replace_task, values, owner=owner)
         return rows[0]["version"] if rows else None
 
@@ -130,15 +134,16 @@ class TaskRows:
         enabled: bool,
         anchor_at: datetime | None,
         next_fire_at: datetime | None,
+        entry: Entry,
     ) -> bool:
         """Enable or disable; False when `expected` is no longer the newest version."""
         values = {"user_id": owner, "task_id": task_id, "expected": expected, "enabled": enabled}
-        values |= {"anchor_at": anchor_at, "next_fire_at": next_fire_at}
+        values |= {"anchor_at": anchor_at, "next_fire_at": next_fire_at, "act": entry.as_json()}
         return bool(await self._database.fetch(queries.switch_task, values, owner=owner))
 
-    async def rotate_hook(self, *, owner: UUID, task_id: UUID, expected: int, hook: HookRow) -> bool:
+    async def rotate_hook(self, *, owner: UUID, task_id: UUID, expected: int, hook: HookRow, entry: Entry) -> bool:
         """Another hook for a task; False when `expected` is no longer the newest version."""
-        values = {"user_id": owner, "task_id": task_id, "expected": expected, **asdict(hook)}
+        values = {"user_id": owner, "task_id": task_id, "expected": expected, **asdict(hook), "act": entry.as_json()}
         return bool(await self._database.fetch(queries.rotate_hook, values, owner=owner))
 
     async def get(self, *, owner: UUID, task_id: UUID) -> StoredTask | None:
@@ -154,9 +159,9 @@ class TaskRows:
         statement = queries.list_tasks if name is None else queries.list_tasks_named
         return [StoredTask(**row) for row in await self._database.fetch(statement, values, owner=owner)]
 
-    async def delete(self, *, owner: UUID, task_id: UUID, expected: int | None) -> bool:
+    async def delete(self, *, owner: UUID, task_id: UUID, expected: int | None, entry: Entry) -> bool:
         """Delete a task (of this version, if one is named); False if there is none."""
-        values = {"user_id": owner, "task_id": task_id, "expected": expected}
+        values = {"user_id": owner, "task_id": task_id, "expected": expected, "act": entry.as_json()}
         return bool(await self._database.fetch(queries.delete_task, values, owner=owner))
 
     async def versions(

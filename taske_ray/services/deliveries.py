@@ -30,6 +30,7 @@ from taske_ray.core.webhook import (
     reception,
 )
 from taske_ray.crash_points import reach
+from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire, Fired, FireStore, Skip, details
 from taske_ray.db.history import History, StoredRun
@@ -46,6 +47,7 @@ from taske_ray.services.firing import Firing, refusal_of
 from taske_ray.services.hooks import open_hook, subscription_place
 from taske_ray.services.rates import RateLimiter, per_second
 from taske_ray.services.sealing import Sealer
+from taske_ray.services.trail import Trail
 
 _kept = 10_000
 _answered_within_s = 4.5  # 9.5: a sender hears within five seconds that the database is away
@@ -100,6 +102,7 @@ class Deliveries:
         cache: CapabilityCache,
         sealer: Sealer,
         clock: Clock,
+        trail: Trail,
         limits: Limits = profiles["default"],
     ) -> None:
         self._database = database
@@ -109,6 +112,7 @@ class Deliveries:
         self._cache = cache
         self._sealer = sealer
         self._clock = clock
+        self._trail = trail
         self._limits = limits
         self._of_hooks = RateLimiter(per_second(limits.hook_per_s, limits.hook_burst), clock.monotonic)
         self._of_users = RateLimiter(per_second(limits.user_per_s, limits.user_burst), clock.monotonic)
@@ -163,6 +167,7 @@ class Deliveries:
             case Rejected(reason, code, message):
                 await self._skip(hook, reason, {"code": code, "message": message})
                 if reason == "invalid_signature":
+                    self._trail.count(_refusal(hook, code))
                     raise Unauthenticated("The signature is missing or wrong", code=code)
                 raise Invalid(message, code=code)
 
@@ -301,6 +306,13 @@ def _fire(hook: Hook, event: Event, depth: int) -> Fire:
         trigger_version=hook.version,
         overlap=hook.overlap,
         depth=depth,
+    )
+
+
+def _refusal(hook: Hook, code: str) -> Entry:
+    """A delivery without the signature that its task asks for; many are one entry."""
+    return Entry(
+        new_id(), "hook.signature", hook.user_id, format_id("task", hook.task_id), "refused", detail={"code": code}
     )
 
 

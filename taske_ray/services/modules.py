@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from taske_ray.clock import new_id
 from taske_ray.core.capability import canonical_hash, parse_module
 from taske_ray.core.capability.changes import Change, broken_capabilities, changes
 from taske_ray.core.ids import format_id
-from taske_ray.db import audit
 from taske_ray.db import modules as rows
 from taske_ray.db.database import Database
 from taske_ray.db.modules import CapabilityHead, ModuleHead, Origin, Use
@@ -19,6 +17,7 @@ from taske_ray.errors import Invalid, NotFound, VersionConflict
 from taske_ray.services.catalog_cache import CapabilityCache, Catalog
 from taske_ray.services.labels import locales, localised
 from taske_ray.services.module_views import capability_summary, capability_view, module_summary, module_view
+from taske_ray.services.trail import record
 
 # What of a module changes how its capabilities act: together with a capability's own text it makes its version.
 _shared = ("base_url", "allowed_hosts", "auth", "defaults", "errors", "rate_limits", "rate_headers")
@@ -109,7 +108,7 @@ class Modules:
             await rows.lock_module(tx, module)
             if not await rows.retire_module(tx, module):
                 raise NotFound
-            await _record(tx, "module.retire", module, by)
+            await record(tx, "module.retire", by=by, object_=module)
         self._cache.forget()
 
     async def sync_catalog(
@@ -148,7 +147,7 @@ class Modules:
                 await rows.add_module(tx, row, changed)
                 await rows.retire_capabilities(tx, gone)
                 if origin == "admin":
-                    await _record(tx, "module.change", name, by, {"version": row.version})
+                    await record(tx, "module.change", by=by, object_=name, detail={"version": row.version})
         kept = [found for found in known.values() if not found.retired and found.capability not in gone]
         versions = _versions(kept) | {new.capability: new.version for new in changed}
         return Saved(
@@ -183,10 +182,6 @@ def saved_view(saved: Saved) -> dict[str, Any]:
             for use in saved.affected
         ],
     }
-
-
-async def _record(tx: Any, action: str, module: str, by: UUID | None, detail: Any = None) -> None:
-    await audit.add_audit(tx, entry_id=new_id(), action=action, user_id=by, object_=module, detail=detail)
 
 
 def _check_draft(document: dict[str, Any], *, draft: bool) -> None:

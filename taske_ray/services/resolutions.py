@@ -10,6 +10,7 @@ from taske_ray.db.history import History, StoredRun
 from taske_ray.db.runs import read_task_text, resolve_run
 from taske_ray.errors import Conflict, NotFound
 from taske_ray.services.ports import RunHosts
+from taske_ray.services.trail import entry_of
 
 
 class Resolutions:
@@ -36,7 +37,8 @@ class Resolutions:
         made = resolve(progress, decision, on_error="continue" if goes_on else "stop")
         if run.status != "needs_attention" or made is None:
             raise Conflict(f"The run has nothing to decide: it is {run.status}", code="nothing_to_resolve")
-        if not await resolve_run(self._database, owner=owner, run_id=run.id, decision=made):
+        entry = entry_of("run.resolve", owner, run_id, {"decision": decision})
+        if not await resolve_run(self._database, owner=owner, run_id=run.id, decision=made, entry=entry):
             raise Conflict("Somebody has decided about this run already", code="nothing_to_resolve")
         self._hosts.queued()
         return {"run_id": run_id, "status": made.status.value}

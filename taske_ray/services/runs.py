@@ -7,6 +7,7 @@ from uuid import UUID
 
 from taske_ray.clock import new_id
 from taske_ray.core.ids import parse_id
+from taske_ray.db.audit import record_acts
 from taske_ray.db.database import Database
 from taske_ray.db.fires import Fire
 from taske_ray.db.history import History, RunFilter, StoredRun, StoredStep
@@ -16,6 +17,7 @@ from taske_ray.errors import Conflict, Invalid, NotFound
 from taske_ray.services.firing import Firing
 from taske_ray.services.run_views import pending_step, run_summary, step_view
 from taske_ray.services.sent_requests import SentRequests
+from taske_ray.services.trail import entry_of
 
 _over = frozenset({"succeeded", "failed", "skipped"})
 
@@ -104,7 +106,10 @@ class Runs:
             must_be_enabled=False,
             replay_of=run.id,
         )
-        return await self._firing.fire(fire, claimed=before > 1)
+        fired = await self._firing.fire(fire, claimed=before > 1)
+        entry = entry_of("run.replay", owner, run_id, {"run_id": fired, "from": start})
+        await record_acts(self._database, [entry], owner=owner)
+        return fired
 
     async def _first_step(self, run: StoredRun, start: str, owner: UUID) -> int:
         if start == "start":

@@ -21,6 +21,7 @@ from taske_ray.services.ports import Watchers
 from taske_ray.services.schedules import schedule_of
 from taske_ray.services.task_checks import Checked, TaskChecks
 from taske_ray.services.task_views import task_view, version_view
+from taske_ray.services.trail import entry_of
 
 _tries = 5
 
@@ -55,8 +56,9 @@ class Tasks:
         checked = await self._checks.check(document, owner=owner, now=now)
         task_id, trigger_id = new_id(), new_id()
         text = await self._text(checked, owner, trigger_id, now, None)
+        entry = entry_of("task.create", owner, format_id("task", task_id))
         if not await self._rows.create(
-            owner=owner, task_id=task_id, trigger_id=trigger_id, task=text, limit=self._most
+            owner=owner, task_id=task_id, trigger_id=trigger_id, task=text, limit=self._most, entry=entry
         ):
             raise Invalid(f"You have {self._most} tasks, which is the limit", code=codes["tasks"])
         self._watchers.changed()
@@ -86,7 +88,12 @@ class Tasks:
             if _is_same(before, text):
                 break
             if await self._rows.replace(
-                owner=owner, task_id=before.id, trigger_id=before.trigger_id, expected=before.version, task=text
+                owner=owner,
+                task_id=before.id,
+                trigger_id=before.trigger_id,
+                expected=before.version,
+                task=text,
+                entry=entry_of("task.change", owner, task_id, {"version": before.version + 1}),
             ):
                 self._watchers.changed()
                 break
@@ -96,13 +103,15 @@ class Tasks:
 
     async def delete(self, task_id: str, *, owner: UUID, expected: int | None = None) -> None:
         """Delete a task; its runs stay in the history. Raises NotFound, PreconditionFailed."""
-        if not await self._rows.delete(owner=owner, task_id=parse_id("task", task_id), expected=expected):
+        wanted, entry = parse_id("task", task_id), entry_of("task.delete", owner, task_id)
+        if not await self._rows.delete(owner=owner, task_id=wanted, expected=expected, entry=entry):
             await self.stored(task_id, owner=owner)
             raise PreconditionFailed
         self._watchers.changed()
 
     async def switch(self, task_id: str, *, owner: UUID, enabled: bool) -> dict[str, Any]:
         """Enable or disable. A schedule counts from now. Raises NotFound."""
+        entry = entry_of("task.enable" if enabled else "task.disable", owner, task_id)
         for _ in range(_tries):
             task = await self.stored(task_id, owner=owner)
             anchor_at, next_fire_at = task.anchor_at, task.next_fire_at
@@ -118,6 +127,7 @@ class Tasks:
                 enabled=enabled,
                 anchor_at=anchor_at,
                 next_fire_at=next_fire_at,
+                entry=entry,
             ):
                 self._watchers.changed()
                 break
@@ -132,7 +142,10 @@ class Tasks:
             if task.hook_sealed is None:
                 raise Conflict("Only a task with a webhook has a hook", code="no_hook")
             hook = await self._hooks.rotated(task)
-            if await self._rows.rotate_hook(owner=owner, task_id=task.id, expected=task.version, hook=hook):
+            entry = entry_of("task.rotate_hook", owner, task_id)
+            if await self._rows.rotate_hook(
+                owner=owner, task_id=task.id, expected=task.version, hook=hook, entry=entry
+            ):
                 self._watchers.changed()
                 return await self.get(task_id, owner=owner)
         raise Conflict("The task keeps being changed by others; try again")

@@ -72,6 +72,26 @@ RETURNS TABLE (task_id uuid, capability text, version int, named boolean) LANGUA
     ORDER BY t.id, pin.key
 $$;
 
+-- What everybody did, newest first, for administrators.
+CREATE OR REPLACE FUNCTION all_acts(before uuid, whose uuid, what text, came text, since timestamptz, until timestamptz, most int)
+RETURNS SETOF audit LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    IF NOT caller_is_admin() THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT a.* FROM audit a
+    WHERE (before IS NULL OR a.id < before)
+      AND (whose IS NULL OR a.user_id = whose)
+      AND (what IS NULL OR a.action = what OR starts_with(a.action, what || '.'))
+      AND (came IS NULL OR a.result = came)
+      AND (since IS NULL OR a.at >= since)
+      AND (until IS NULL OR a.at < until)
+    ORDER BY a.id DESC
+    LIMIT least(most, 1000);
+END
+$$;
+
 -- The connections of the instance, as far as those who use them must know: that they are there, and what they may.
 CREATE OR REPLACE FUNCTION instance_connections()
 RETURNS TABLE (id uuid, module text, auth text, status text, scopes text[]) LANGUAGE sql STABLE SECURITY DEFINER AS $$
@@ -174,6 +194,7 @@ DECLARE
 BEGIN
     FOREACH made IN ARRAY ARRAY['caller_of_session(uuid, double precision, text)', 'caller_of_key(bytea)', 'caller_is_admin()',
                                 'uses_of(text[])', 'copy_steps(uuid, uuid, int)', 'instance_connections()',
+                                'all_acts(uuid, uuid, text, text, timestamptz, timestamptz, int)',
                                 'resume_instance_triggers(uuid)', 'forget_runs(uuid, int)', 'suspend_tasks(uuid, boolean)', 'prune_accounts()',
                                 'disable_failing(uuid[])'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', made, current_schema());
@@ -183,7 +204,7 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION caller_of_session(uuid, double precision, text), caller_of_key(bytea) TO taske_api, taske_auth;
 GRANT EXECUTE ON FUNCTION caller_is_admin(), uses_of(text[]), copy_steps(uuid, uuid, int), instance_connections(),
-    resume_instance_triggers(uuid) TO taske_api;
+    resume_instance_triggers(uuid), all_acts(uuid, uuid, text, text, timestamptz, timestamptz, int) TO taske_api;
 GRANT EXECUTE ON FUNCTION forget_runs(uuid, int) TO taske_auth, taske_engine;
 GRANT EXECUTE ON FUNCTION suspend_tasks(uuid, boolean) TO taske_auth;
 GRANT EXECUTE ON FUNCTION disable_failing(uuid[]), prune_accounts(), ensure_partition(text, timestamptz), drop_partition(text, text, interval)

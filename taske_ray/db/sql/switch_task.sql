@@ -3,6 +3,12 @@ WITH task AS (
     UPDATE tasks SET enabled = %(enabled)s, updated_at = clock_timestamp()
     WHERE id = %(task_id)s AND user_id = %(user_id)s AND version = %(expected)s
     RETURNING id
+),
+trail AS (
+    INSERT INTO audit (id, user_id, session_id, key_id, address, action, object, result, detail)
+    SELECT act.id, act.user_id, act.session_id, act.key_id, act.address, act.action, act.object, act.result, act.detail
+    FROM task, jsonb_to_record(%(act)s::jsonb) AS act(id uuid, user_id uuid, session_id uuid, key_id uuid, address text,
+                                                       action text, object text, result text, detail jsonb)
 )
 UPDATE triggers SET enabled = %(enabled)s, paused_reason = NULL, consecutive_errors = 0,
     anchor_at = CASE WHEN %(enabled)s THEN %(anchor_at)s::timestamptz ELSE anchor_at END,

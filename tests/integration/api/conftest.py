@@ -24,6 +24,7 @@ from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.health import Health
 from taske_ray.services.modules import Modules
+from taske_ray.services.trail import Trail
 from taske_ray.settings import Settings
 
 URL = "http://taske.test"
@@ -133,9 +134,17 @@ async def mina(api, person):
 
 
 @pytest.fixture
-async def hooks(settings, engine_database, keyring, store, hosts, catalog):  # noqa: ARG001 - loaded first
+async def trail(engine_database):
+    """What writes down acts that nobody waits for."""
+    found = Trail(engine_database)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def hooks(settings, engine_database, keyring, store, hosts, trail, catalog):  # noqa: ARG001 - loaded first
     """A client of `/hooks`."""
-    deliveries = delivery_service(settings, engine_database, keyring, hosts, store)
+    deliveries = delivery_service(settings, engine_database, keyring, hosts, store, trail)
     transport = httpx.ASGITransport(app=hooks_app(deliveries, clock=SystemClock(), url=URL), root_path="/hooks")
     async with httpx.AsyncClient(transport=transport, base_url=f"{URL}/hooks") as client:
         yield client

@@ -15,6 +15,7 @@ from taske_ray.db.database import Database
 from taske_ray.db.fires import FireStore
 from taske_ray.limits import Limits, profiles
 from taske_ray.services import deliveries as deliveries_module
+from taske_ray.services.trail import Trail
 
 pytestmark = pytest.mark.integration
 ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
@@ -27,7 +28,7 @@ async def place_of(mina):
 
 
 def client_of(settings, database, keyring, store, hosts, **more):
-    service = delivery_service(settings, database, keyring, hosts, store)
+    service = delivery_service(settings, database, keyring, hosts, store, Trail(database))
     app = create_app(service, clock=SystemClock(), url="http://taske.test", **more)
     transport = httpx.ASGITransport(app=app, root_path="/hooks")
     return httpx.AsyncClient(transport=transport, base_url="http://taske.test/hooks")

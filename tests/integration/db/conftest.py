@@ -10,6 +10,7 @@ import pytest
 from taske_ray.clock import new_id
 from taske_ray.core.times import format_time
 from taske_ray.db import hosts
+from taske_ray.db.audit import Entry
 from taske_ray.db.fires import Fire, FireStore
 from taske_ray.db.hosts import HostRow
 from taske_ray.db.runs import RunStore
@@ -85,7 +86,10 @@ class World:
         row = TriggerRow(kind, f"{kind}.x", 1, None, {}, misfire=misfire, next_fire_at=due_at)
         text = TaskText("t", enabled=True, overlap=overlap, spec=spec, pins={"http.request": 1}, trigger=row)
         tasks = TaskRows(self.database)
-        assert await tasks.create(owner=owner, task_id=task_id, trigger_id=trigger_id, task=text, limit=1000)
+        entry = Entry(new_id(), "task.create", owner)
+        assert await tasks.create(
+            owner=owner, task_id=task_id, trigger_id=trigger_id, task=text, limit=1000, entry=entry
+        )
         return Trigger(trigger_id, owner, task_id)
 
     async def host(self, *, capacity: int = 100, kind: str = "run", lease_s: float = 30) -> UUID:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 OF_AUTH = {
     *("abandon_idempotent", "authenticate_key", "authenticate_session", "begin_idempotent", "finish_idempotent"),
-    *("forget_runs", "mail_token"),
+    *("forget_runs", "mail_token", "list_acts"),
 }
 """Statements of `/auth`."""
 OF_TASKS = {
@@ -32,6 +32,7 @@ OF_TASKS = {
     ),
     *("cancel_run", "copy_steps", "list_runs", "list_runs_of_task", "read_run", "read_steps", "resolve_run"),
     *("instants_with_runs", "known_connections", "resume_triggers", "task_version"),
+    *("list_acts", "list_all_acts", "record_acts"),
 }
 """Statements of `/api/v1` that are about one user; what fires runs is the engine's."""
 OF_THE_API = (OF_AUTH - {"forget_runs"}) | {
@@ -42,6 +43,7 @@ OF_THE_API = (OF_AUTH - {"forget_runs"}) | {
     "copy_steps",
     "rotate_hook",
     "known_connections",
+    "list_all_acts",
 }
 """Statements that touch what the engine may not; `keep_zone` and its like run at the start."""
 OF_THE_START = {"keep_zone", "schedule_zones"}
