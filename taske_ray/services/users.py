@@ -1,6 +1,7 @@
 """What administrators do with accounts: look at them, change roles, disable and enable (security, 8.8).
 
-They cannot read a secret, choose a password or act as a user. Every change acts on the user's next request.
+They cannot read a secret, choose a password or act as a user. Every change acts on the user's next request;
+another role ends all sessions, like disabling.
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.db import users
-from taske_ray.db.database import Database, Transaction
+from taske_ray.db.database import Database
 from taske_ray.db.tables import User
 from taske_ray.errors import Conflict, NotFound
 from taske_ray.services.origin import Origin
@@ -56,16 +57,13 @@ class Users:
             if _stops_being_admin(user, changes) and await users.count_admins(tx) <= 1:
                 raise Conflict("Somebody has to be an administrator", code="last_admin")
             changed = await users.change_user(tx, owner=wanted, **changes)
+            if "role" in changes or changes.get("status") == "disabled":
+                await self._sessions.end_all(tx, owner=wanted)  # no token outlives what it was given for
             if "status" in changes:
-                await self._switch(tx, wanted, disabled=changes["status"] == "disabled")
+                await users.suspend_tasks(tx, owner=wanted, suspended=changes["status"] == "disabled")
             await record(tx, "user.change", by=by, origin=origin, object_=user_id, detail=changes)
             await record(tx, "account.changed_by_admin", by=wanted, detail=changes)
         return _view(changed or user)
-
-    async def _switch(self, tx: Transaction, owner: UUID, *, disabled: bool) -> None:
-        if disabled:
-            await self._sessions.end_all(tx, owner=owner)
-        await users.suspend_tasks(tx, owner=owner, suspended=disabled)
 
     def _changes(self, user: User, role: str | None, status: str | None) -> dict[str, str]:
         """What is different afterwards. Who never proved the address still has to, once enabled again."""

@@ -42,8 +42,8 @@ async def change_user(
 ) -> Response:
     """Give an account another role, disable or enable it; it acts on the user's next request.
 
-    A disabled account's sessions end, its keys are refused and its triggers pause. The last administrator stays one
-    (409).
+    With another role or disabled, the account's sessions end; disabled, its keys are refused and its triggers pause.
+    The last administrator stays one (409).
     """
     changed = await services.users.change(user_id, caller, origin_of(request), role=body.role, status=body.status)
     return answer(changed)

@@ -53,13 +53,21 @@ async def test_disabling_acts_on_the_next_request_and_enabling_gives_it_back(
 
 
 async def test_a_role_acts_on_the_next_request(auth, admin, person):
-    """Promoted, the same token may what administrators may; demoted, it no longer may."""
+    """With another role every token so far is refused; a new login and the keys have the role."""
     place = f"/users/{await id_of(auth, person['headers'])}"
+    made = await auth.post("/api-keys", json={"name": "k"}, headers=person["headers"])
+    key = {"authorization": f"Bearer {made.json()['key']}"}
+    login = {"email": person["email"], "password": "seven green bottles"}
     assert_problem(await auth.get("/users", headers=person["headers"]), 403, "admin_required")
-    await auth.patch(place, json={"role": "admin"}, headers=admin["headers"])
-    assert (await auth.get("/users", headers=person["headers"])).status_code == 200
-    await auth.patch(place, json={"role": "user"}, headers=admin["headers"])
-    assert_problem(await auth.get("/users", headers=person["headers"]), 403, "admin_required")
+    held = person
+    for role, allowed in (("admin", 200), ("user", 403)):
+        await auth.patch(place, json={"role": role}, headers=admin["headers"])
+        headers = {"authorization": f"Bearer {held['access_token']}"}
+        assert_problem(await auth.get("/users", headers=headers), 401)
+        assert_problem(await auth.post("/refresh", json={"refresh_token": held["refresh_token"]}), 401)
+        held = (await auth.post("/login", json=login)).json()
+        for fresh in ({"authorization": f"Bearer {held['access_token']}"}, key):
+            assert (await auth.get("/users", headers=fresh)).status_code == allowed
 
 
 async def test_accounts_are_listed_and_found(auth, admin, person):
