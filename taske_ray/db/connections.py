@@ -79,7 +79,7 @@ async def add_instance_connection(tx: AsyncSession, connection: Connection) -> b
     """Insert a connection of the instance; False if there is one of its scheme already."""
     values = connection.model_dump(exclude_none=True)
     statement = insert(Connection).values(**values).on_conflict_do_nothing(index_elements=["id"])
-    return bool((await tx.exec(statement)).rowcount)
+    return (await tx.exec(statement.returning(col(Connection.id)))).first() is not None
 
 
 async def get_connection(

@@ -13,5 +13,5 @@ def sign_assertion(algorithm: str, key: bytes, header: Mapping[str, Any], claims
         # `alg` in a header would win over the algorithm that was asked for
         own = {name: value for name, value in header.items() if name != "alg"}
         return jwt.encode(dict(claims), key, algorithm=algorithm, headers=own or None)
-    except (PyJWTError, ValueError, TypeError, NotImplementedError):
+    except (PyJWTError, ValueError, TypeError, AttributeError, NotImplementedError):  # a public key cannot sign
         raise ValueError(f"not a key for {algorithm}") from None
