@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taske_ray.cli import accounts, connections, database, modules, runs, tasks, up
+from taske_ray.cli import accounts, connections, database, keys, modules, runs, tasks, up
 from taske_ray.cli.output import complain
 from taske_ray.errors import Invalid, StartRefused, TaskeError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(up.status)
 app.command()(accounts.login)
+app.command()(keys.rotate_key)
 app.add_typer(accounts.users, name="user")
 app.add_typer(tasks.app, name="task")
 app.add_typer(runs.app, name="run")

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 
 import psycopg
 import pytest
@@ -58,6 +59,19 @@ def test_user_role(taske, fresh_database_url, capsys):
     assert taske("user", "role", "nobody@example.com", "admin") == 1
     assert "nobody@example.com" in capsys.readouterr().err
     assert taske("user", "role", "mina@example.com", "owner") == 2
+
+
+def test_rotate_signing_key(taske, monkeypatch, fresh_database_url, capsys):
+    """A new key signs; the one before verifies for ten minutes more, a stolen one nothing. Which key must be said."""
+    monkeypatch.setenv("TASKE_MASTER_KEY", base64.b64encode(os.urandom(32)).decode())
+    verifying = "SELECT kid FROM signing_keys WHERE retired_at IS NULL OR retired_at > now() ORDER BY created_at DESC"
+    for _ in range(2):
+        assert taske("rotate-key", "--signing") == 0
+    assert len(rows(fresh_database_url, verifying)) == 2
+    assert taske("rotate-key", "--signing", "--stolen") == 0
+    [(kid,)] = rows(fresh_database_url, verifying)
+    assert capsys.readouterr().out.rstrip().endswith(kid)
+    assert taske("rotate-key") == 2
 
 
 def test_a_weak_password_is_refused_with_its_pointer(taske, capsys):
