@@ -180,3 +180,44 @@ def test_a_host_dies_behind_a_checkpoint(stand, label, step):
     assert all(statuses(run, step).count("succeeded") == 1 for step in STEPS)
     verdict = stand.judged()
     assert verdict.holds, verdict.wrong
+
+
+REFUSED = Answer({"error": "invalid_client"}, status=401)
+
+
+def shop(stand, tokens, module):
+    """A module whose connections get a token at `tokens`, and a task of one step with such a connection."""
+    host = tokens.split("/")[2]
+    request = {"method": "POST", "url": stand.receiver.serve(), "body": {"a": 1}}
+    auth = {"id": "robot", "type": "oauth2_client_credentials", "oauth": {"token_url": tokens}}
+    post = {"capability": f"{module}.post", "kind": "action", "name": "Post", "request": request}
+    document = {"module": module, "name": "Shop", "allowed_hosts": [host], "auth": [auth]}
+    document["capabilities"] = [{**post, "idempotency": {"class": "keyed"}}]
+    stand.ask("PUT", f"/api/v1/admin/modules/{module}", document)
+    fields = {"client_id": "robot", "client_secret": "robot-s3cret"}
+    made = {"module": module, "auth": "robot", "name": "Robot", "fields": fields}
+    connection = stand.ask("POST", "/api/v1/connections", made)["id"]
+    actions = [{"capability": f"{module}.post", "connection": connection}]
+    task = {"name": "c15", "trigger": {"capability": "system.manual"}, "actions": actions}
+    saved = stand.ask("POST", "/api/v1/tasks", task)
+    stand.tasks.append(saved["id"])
+    return connection, saved["id"]
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["works", "refused"])
+def test_a_client_dies_with_new_tokens_in_hand(stand, works):
+    """C15: one further request for tokens, however often runs need one; then it works, or the connection is over."""
+    second = Answer({"access_token": "second", "expires_in": 3600}) if works else REFUSED
+    tokens = stand.receiver.serve(Answer({"access_token": "lost", "expires_in": 3600}), second, REFUSED)
+    connection, task = shop(stand, tokens, "shopworks" if works else "shoprefused")
+    stand.arm("C15")
+    run_id = stand.ask("POST", f"/api/v1/tasks/{task}/run", {})["run_id"]
+    stand.died("C15")
+    statuses_of_runs = [stand.ended(run_id, RESUME_S)["status"]]
+    for _ in range(2):
+        again = stand.ask("POST", f"/api/v1/tasks/{task}/run", {})["run_id"]
+        statuses_of_runs.append(stand.ended(again, RESUME_S)["status"])
+    assert statuses_of_runs == (["succeeded"] * 3 if works else ["failed"] * 3)
+    assert len(stand.receiver.at(tokens)) == 2
+    found = stand.ask("GET", f"/api/v1/connections/{connection}")
+    assert found["status"] == ("active" if works else "needs_reauth")

@@ -1,10 +1,15 @@
 """Connections by consent, end to end against an OAuth server that nobody here wrote: begin, come back, use, end."""
 
 import asyncio
+import json
 import os
 import re
+import signal
+import sys
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,6 +22,7 @@ from taske_ray.core.ids import parse_id
 from taske_ray.limits import profiles
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.modules import Modules
+from tests.integration.api import conftest as api_conftest
 from tests.integration.api.conftest import URL, log_in
 from tests.integration.authorization_server import authorization_server
 from tests.integration.in_process import InProcess
@@ -53,8 +59,8 @@ def consents(process):
 
 
 @pytest.fixture
-def server():
-    with authorization_server(REDIRECT) as found:
+def server(request):
+    with authorization_server(REDIRECT, rotate=getattr(request, "param", True)) as found:
         yield found
 
 
@@ -576,3 +582,39 @@ async def test_a_connection_of_the_instance(stand, auth, auth_services):
     assert (await stand.api.post(f"/admin/{place}/test", headers=stand.admin)).json()["ok"]
     assert (await stand.api.delete(f"/admin/{place}", headers=stand.admin)).status_code == 204
     assert (await stand.invoke()).json()["errors"][0]["code"] == "connection_required"
+
+
+@pytest.mark.parametrize(
+    ("server", "status", "codes"),
+    [(False, "active", [200] * 3), (True, "needs_reauth", [409] * 3)],
+    indirect=["server"],
+    ids=["the old token still works", "the provider rotates"],
+)
+async def test_killed_with_new_tokens_in_hand(stand, process, database, database_url, tmp_path, status, codes):
+    """C15: killed between answer and store; the next process asks once more: it works, or its owner is told once."""
+    connection = await stand.connect()
+    wanted = parse_id("conn", connection["id"])
+    (row,) = await database.fetch("SELECT user_id FROM connections WHERE id = %(id)s", {"id": wanted})
+    (tmp_path / "C15").write_text("KILL")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.integration.refresh_and_die",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "TASKE_CRASH_DIR": str(tmp_path)},
+        cwd=Path(__file__).parents[3],
+    )
+    given = {"database_url": database_url, "master": api_conftest._master.hex()}
+    given |= {"user": str(row["user_id"]), "connection": str(wanted)}
+    said, _ = await child.communicate(json.dumps(given).encode())
+    assert (child.returncode, stand.server.asked["refresh_token"]) == (-signal.SIGKILL, 1)
+    # what a neighbour writes who sees that the process is gone
+    await database.fetch("UPDATE hosts SET state = 'crashed' WHERE id = %(id)s", {"id": UUID(said.decode().strip())})
+    process.late_s = 4000
+    assert [(await stand.invoke(connection=connection["id"])).status_code for _ in codes] == codes
+    assert stand.server.asked["refresh_token"] == 2
+    assert (await stand.api.get(f"/connections/{connection['id']}")).json()["status"] == status
+    told = "SELECT 1 FROM mails WHERE purpose = 'needs_reauth' AND body_text LIKE %(id)s"
+    mails = await database.fetch(told, {"id": f"%{connection['id']}%"})
+    assert len(mails) == (status == "needs_reauth")
