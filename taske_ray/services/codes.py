@@ -13,7 +13,7 @@ from taske_ray.clock import Clock
 from taske_ray.core.throttle import wait_s
 from taske_ray.db import second_factors, users
 from taske_ray.db.database import Database, Transaction
-from taske_ray.errors import TooManyRequests
+from taske_ray.errors import Invalid, TooManyRequests
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.one_time_codes import label_of, mailed_code_digest, matching_step, read_code
 from taske_ray.security.sealed import Place
@@ -137,3 +137,8 @@ class Codes:
 def totp_place(owner: UUID) -> Place:
     """Where the secret of a user's one-time codes stands."""
     return Place("totp_factors", owner, "sealed")
+
+
+def wrong_own_code() -> Invalid:
+    """The answer to somebody who is logged in and gives a code that is not right."""
+    return Invalid.at("/code", "wrong_code", "The code is wrong, too old, or was used before")

@@ -12,8 +12,8 @@ from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.passwords import needs_rehash
 from taske_ray.security.tokens import keyed_tag
 from taske_ray.services.addresses import canonical_address
-from taske_ray.services.codes import Codes
-from taske_ray.services.entrance import Entrance, SecondFactorDue, refused_login, wrong_code
+from taske_ray.services.codes import Codes, wrong_own_code
+from taske_ray.services.entrance import Entrance, SecondFactorDue, refused_login
 from taske_ray.services.origin import Origin
 from taske_ray.services.principal import Principal
 from taske_ray.services.sessions import Tokens
@@ -48,9 +48,15 @@ class Logins:
         return await self._entrance.after_first_factor(user.id, origin, method="password")
 
     async def reauthenticate(self, principal: Principal, password: str, code: str | None, origin: Origin) -> None:
-        """Prove again who one is, without another session. Raises Unauthenticated, Invalid, TooManyRequests."""
+        """Prove again who one is, without another session. Raises Invalid, TooManyRequests.
+
+        Whoever asks is known already: a wrong password or code is a wrong field, not a reason to log in again.
+        """
         owner = principal.user_id
-        user = await self._checked(principal.email, password, origin)
+        try:
+            user = await self._checked(principal.email, password, origin)
+        except Unauthenticated:
+            raise Invalid.at("/password", "wrong_password", "The password is wrong") from None
         async with self._database.transaction(owner=owner) as tx:
             enrolled = await second_factors.is_enrolled(tx, owner=owner)
         proof = None
@@ -59,10 +65,10 @@ class Logins:
                 raise Invalid.at("/code", "missing", "This account needs a code, too")
             proof = await self._codes.prove(owner, code, origin)
             if proof is None:
-                raise wrong_code()
+                raise wrong_own_code()
         async with self._database.transaction(owner=owner) as tx:
             if proof is not None and not await self._codes.spend(tx, proof, origin):
-                raise wrong_code()
+                raise wrong_own_code()
             if principal.session_id is None or user.id != owner:
                 raise Unauthenticated
             if not await sessions.renew_authentication(tx, owner=owner, session_id=principal.session_id):

@@ -4,10 +4,10 @@ import asyncio
 
 from taske_ray.db import second_factors, users
 from taske_ray.db.database import Database
-from taske_ray.errors import Conflict, Invalid
+from taske_ray.errors import Conflict
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.one_time_codes import label_of, new_recovery_codes, new_totp_secret, read_code, totp_uri
-from taske_ray.services.codes import Codes, totp_place
+from taske_ray.services.codes import Codes, totp_place, wrong_own_code
 from taske_ray.services.letters import write_token_letter
 from taske_ray.services.objections import not_me, undo_totp
 from taske_ray.services.origin import Origin
@@ -53,7 +53,7 @@ class SecondFactors:
         await self._require_enrolled(principal, confirmed=False)
         step = await self._codes.first_step(owner, code, origin)
         if step is None:
-            raise _wrong_code()
+            raise wrong_own_code()
         codes = new_recovery_codes()
         hashes = await asyncio.gather(*(self._hashing.hash(read_code(one)) for one in codes))
         by_label = {str(label_of(read_code(one))): hashed for one, hashed in zip(codes, hashes, strict=True)}
@@ -73,11 +73,11 @@ class SecondFactors:
         await self._require_enrolled(principal, confirmed=True)
         proof = await self._codes.prove(owner, code, origin)
         if proof is None:
-            raise _wrong_code()
+            raise wrong_own_code()
         async with self._database.transaction(owner=owner) as tx:
             user = await users.lock_user(tx, owner=owner)
             if user is None or not await self._codes.spend(tx, proof, origin):
-                raise _wrong_code()
+                raise wrong_own_code()
             await second_factors.drop_factors(tx, owner=owner)
             begun = await self._sessions.restart(tx, principal, origin)
             await record(tx, "second_factor.remove", by=principal, origin=origin)
@@ -91,7 +91,3 @@ class SecondFactors:
             raise Conflict("There are no one-time codes to begin with", code="not_enrolled")
         if not confirmed and factor.confirmed_at is not None:
             raise Conflict("One-time codes are in use already", code="already_enrolled")
-
-
-def _wrong_code() -> Invalid:
-    return Invalid.at("/code", "wrong_code", "The code is wrong, too old, or was used before")

@@ -254,3 +254,28 @@ async def test_profile_changes_are_checked(accounts, authentication, logins, ema
     assert (await accounts.change(owner=owner, changes={"timezone": "Asia/Seoul"}))["timezone"] == "Asia/Seoul"
     with pytest.raises(Invalid):
         await accounts.change(owner=owner, changes={"timezone": "Mars/Olympus"})
+
+
+async def test_deleting_an_account_shreds_its_keys(mina, accounts):
+    """Data keys, factors, sessions, keys and tokens are gone; the trail stays, and a mail says so."""
+    tokens = await mina.enrol()
+    me = await mina.who(tokens)
+    await mina.services.api_keys.create(me, HERE, name="k", scopes=["read"], expires_at=None)
+    owner = mina.id
+    count = "SELECT count(*) AS n FROM {} WHERE user_id = %(owner)s"
+    tables = (
+        "data_keys",
+        "totp_factors",
+        "recovery_codes",
+        "sessions",
+        "refresh_tokens",
+        "api_keys",
+        "one_time_tokens",
+    )
+    assert all(mina.sql(count.format(table), owner=owner)[0]["n"] for table in tables)
+    await accounts.delete(me, HERE)
+    assert [mina.sql(count.format(table), owner=owner)[0]["n"] for table in tables] == [0] * len(tables)
+    assert mina.sql("SELECT action FROM audit WHERE user_id = %(owner)s ORDER BY at DESC LIMIT 1", owner=owner) == [
+        {"action": "account.delete"}
+    ]
+    assert [mail.purpose for mail in await mina.mails()][-1] == "deleted"

@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import event
 
-from taske_ray.errors import TooManyRequests, Unauthenticated
+from taske_ray.errors import Invalid, TooManyRequests, Unauthenticated
 from taske_ray.security import hashing
 from taske_ray.services.origin import Origin
 
@@ -164,8 +164,9 @@ async def test_reauthentication_makes_a_session_recent_again(mina):
     mina.sql("UPDATE sessions SET authenticated_at = authenticated_at - interval '11 minutes' WHERE user_id = %(id)s")
     stale = await mina.who(tokens)
     assert not stale.recent
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Invalid) as refused:
         await mina.services.logins.reauthenticate(stale, WRONG, None, mina.here)
+    assert refused.value.errors[0].pointer == "/password"
     assert not (await mina.who(tokens)).recent
     await mina.services.logins.reauthenticate(stale, mina.password, None, mina.here)
     assert (await mina.who(tokens)).recent

@@ -214,7 +214,8 @@ async def test_reauthentication_needs_the_code_too(mina, services):
     me = await mina.who(tokens)
     with pytest.raises(Invalid):
         await services.logins.reauthenticate(me, mina.password, None, mina.here)
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Invalid) as refused:
         await services.logins.reauthenticate(me, mina.password, "000000", mina.here)
+    assert refused.value.errors[0].pointer == "/code"
     await services.logins.reauthenticate(me, mina.password, mina.code(), mina.here)
     assert (await mina.who(tokens)).recent
