@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from deployments.shared.bodies import parse_json, require_json
 from deployments.shared.intake import Intake
-from taske_ray.errors import Unauthenticated
+from taske_ray.errors import Invalid, NotFound, Unauthenticated
 from taske_ray.services.authentication import Authentication
 from taske_ray.services.idempotency import Answer, Idempotency
 from taske_ray.services.principal import Principal, confine
@@ -40,6 +40,7 @@ class Gate:
 
     async def admit(self, request: Request, permission: Permission, route: Route, *, one_task: bool) -> Response:
         """Answer one request. Raises what refuses it."""
+        _refuse_nul(request)
         principal = None
         if permission != "public":
             principal = await self.authentication.authenticate(request.headers.get("authorization"))
@@ -93,6 +94,15 @@ class GatedRoute(APIRoute):
             return await gate.admit(request, permission, route, one_task="x-one-task" in extra)
 
         return through_the_gate
+
+
+def _refuse_nul(request: Request) -> None:
+    """No text of ours holds NUL, and the database takes none: such an id is unknown, such a parameter wrong."""
+    if "\x00" in request.scope["path"]:
+        raise NotFound
+    if b"%00" in request.scope["query_string"]:
+        name = next((name for name, value in request.query_params.multi_items() if "\x00" in name + value), "")
+        raise Invalid.at(f"?{name.replace(chr(0), '')}", "bad_text", "Text must not contain the character NUL")
 
 
 async def _caller(request: Request) -> Principal:
