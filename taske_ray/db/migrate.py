@@ -7,6 +7,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from taske_ray.db.database import roles, sqlalchemy_url
 from taske_ray.errors import StartRefused
@@ -14,6 +15,10 @@ from taske_ray.errors import StartRefused
 _LOCK = 0x7461736B65  # "taske"
 _REQUIRED = {"fsync": "on", "full_page_writes": "on", "server_encoding": "UTF8"}
 _OLDEST_SERVER = 150000
+_UNLOGGED = (
+    "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'p')"
+    " AND relnamespace = current_schema()::regnamespace LIMIT 1"
+)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _RIGHTS = ("roles.sql", "doors.sql", "policies.sql")
 _WEEKS_AHEAD = (
@@ -80,3 +85,20 @@ def check_server(connection: Connection) -> None:
         raise StartRefused("PostgreSQL must be version 15 or newer")
     if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
         raise StartRefused("PostgreSQL is in recovery: TASKE_DATABASE_URL must name the primary server")
+    if (unlogged := connection.execute(text(_UNLOGGED)).scalar()) is not None:
+        raise StartRefused(f"The table {unlogged} is UNLOGGED: a crash of the server would empty it")
+
+
+def complaint(url: str) -> str | None:
+    """What makes this server unsafe now, or that it does not answer; None: nothing. For who looks from outside."""
+    engine = create_engine(sqlalchemy_url(url), connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            check_server(connection)
+    except StartRefused as refusal:
+        return refusal.message
+    except OperationalError:
+        return "it does not answer"
+    finally:
+        engine.dispose()
+    return None

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psutil
 
+from taske_ray.db.embedded import EmbeddedPostgres
+from taske_ray.db.migrate import complaint
 from taske_ray.launcher.data_dir import DataDir
 from taske_ray.launcher.probe import Probe
 from taske_ray.launcher.processes import Ledger
@@ -53,12 +55,15 @@ def look(settings: Settings) -> Look:
     if holder is None:
         return Look(place.path, running=False, url=None, healthy=False, ready=False, database=database, parts=())
     probe = Probe(*_address(holder.url, settings))
+    problem = complaint(settings.database_url or EmbeddedPostgres(place.path).url)
+    if problem is not None:
+        database = f"{database}; not safe: {problem}"
     return Look(
         place.path,
         running=True,
         url=holder.url,
         healthy=probe.is_healthy(),
-        ready=probe.is_ready(),
+        ready=probe.is_ready() and problem is None,
         database=database,
         parts=tuple(sorted(_parts(place.path, holder.pid), key=lambda part: -part.memory_mib)),
     )

@@ -9,7 +9,8 @@ from sqlalchemy import create_engine
 from taske_ray.clock import new_id
 from taske_ray.db import migrate
 from taske_ray.db.database import sqlalchemy_url
-from taske_ray.db.migrate import upgrade
+from taske_ray.db.migrate import complaint, upgrade
+from taske_ray.errors import StartRefused
 
 pytestmark = pytest.mark.integration
 
@@ -57,3 +58,26 @@ def test_a_database_of_the_first_schema_comes_along(first_schema):
                 (run_id, "running", 1, False)
             ]
             assert new.execute("SELECT status FROM attempts").fetchall() == [("dispatched",)]
+
+
+@pytest.mark.parametrize(
+    ("change", "complains"),
+    [
+        ("ALTER DATABASE {name} SET synchronous_commit TO off", "synchronous_commit must not be off"),
+        ("ALTER TABLE skips SET UNLOGGED", "The table skips is UNLOGGED"),
+    ],
+)
+def test_a_server_that_may_lose_what_it_acknowledged_is_refused(fresh_database_url, change, complains):
+    """A start is refused with the name of the setting or table, and whoever looks at a running instance is told."""
+    assert complaint(fresh_database_url) is None
+    name = psycopg.conninfo.conninfo_to_dict(fresh_database_url)["dbname"]
+    with psycopg.connect(fresh_database_url, autocommit=True) as owner:
+        owner.execute(change.format(name=name))
+    with pytest.raises(StartRefused, match=complains):
+        upgrade(fresh_database_url)
+    assert complains in complaint(fresh_database_url)
+
+
+def test_a_server_that_does_not_answer_is_told(free_tcp_port):
+    """Nobody listens: that is a complaint, too."""
+    assert complaint(f"postgresql://x@127.0.0.1:{free_tcp_port}/x") == "it does not answer"
