@@ -618,3 +618,18 @@ async def test_killed_with_new_tokens_in_hand(stand, process, database, database
     told = "SELECT 1 FROM mails WHERE purpose = 'needs_reauth' AND body_text LIKE %(id)s"
     mails = await database.fetch(told, {"id": f"%{connection['id']}%"})
     assert len(mails) == (status == "needs_reauth")
+
+
+@pytest.mark.parametrize(
+    "target", ["https://10.0.0.1/token", "https://[::1]/token", "http://127.0.0.1.nip.example/token"]
+)
+async def test_a_token_endpoint_inside_is_not_asked(stand, target):
+    """Codes and secrets go through the egress guard and the host binding like every other request."""
+    stand.document["auth"][0]["oauth"]["token_url"] = target
+    stand.document["allowed_hosts"].append(urlsplit(target).netloc)
+    answer = await stand.api.put(f"/admin/modules/{stand.module}", json=stand.document, headers=stand.admin)
+    assert answer.status_code == 200, answer.text
+    begun = await stand.begin()
+    refused = await stand.back(stand.server.consent(begun["authorize_url"]))
+    assert (refused.status_code, refused.json()["code"]) in {(409, "egress_denied"), (409, "host_not_allowed")}
+    assert (await stand.api.get("/connections")).json()["items"] == []
