@@ -13,6 +13,7 @@ from taske_ray.standins import server
 from taske_ray.standins.world import Channel, Drive, DriveFile, Slack, World
 from tests.cluster.receiver import Receiver
 from tests.e2e.instance import instance
+from tests.e2e.parcels import parcels as parcels_service
 
 FOLDER, CHANNEL = "0AEplanning", "C01PLANNING"
 GOOGLE_TOKEN, SLACK_TOKEN = "ya29.e2e-s3cr3t", "xoxb-e2e-s3cr3t"
@@ -49,14 +50,25 @@ def receiver():
 
 
 @pytest.fixture(scope="session")
-def service(stand_ins, receiver):
+def parcels():
+    """A service that nobody coded for."""
+    with parcels_service() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def service(stand_ins, receiver, parcels):
     """The whole service, ready; its modules point at the stand-ins."""
-    settings = {"TASKE_DEMO_URL": stand_ins.url, "TASKE_EGRESS_ALLOW": f"{stand_ins.allow},{receiver.place}"}
+    settings = {
+        "TASKE_DEMO_URL": stand_ins.url,
+        "TASKE_EGRESS_ALLOW": f"{stand_ins.allow},{receiver.place},{parcels.allow}",
+    }
     settings |= OPERATORS_SECRETS | {
         "TASKE_OIDC_ACME_CLIENT_ID": "taske",
         "TASKE_OIDC_ACME_ISSUER": f"http://{receiver.place}",
     }
     with instance(**settings) as found:
+        found.settings["TASKE_PUBLIC_URL"] = found.url
         yield found.start()
 
 
