@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from taske_ray.core.ids import format_id
-from taske_ray.core.times import format_time
+from taske_ray.core.times import format_time, parse_duration
 from taske_ray.db.database import Database
 from taske_ray.db.history import History
 from taske_ray.db.subscriptions import standing_of
@@ -29,6 +29,8 @@ _reasons = {
     "handshake": "a handshake of the service",
     "loop": "caused by this task itself",
 }
+
+_least_patience = timedelta(minutes=15)
 
 _excesses = {
     "queue_full": "too many of your runs are waiting",
@@ -82,6 +84,7 @@ class Explanations:
             "limits": self._limits_view(used),
             "notes": [
                 *_notes(task, fires, checked=bool(checks)),
+                *_words_of_checks(task, checks),
                 *_words_of_skips(skips),
                 *_words_of_outcomes(outcomes),
                 *self._words_of_limits(used),
@@ -124,6 +127,19 @@ def _notes(task: StoredTask, fires: list[datetime], *, checked: bool) -> list[st
     if task.kind == "poll" and not checked:
         notes.append("It has not been checked yet.")
     return notes
+
+
+def _words_of_checks(task: StoredTask, checks: Sequence[dict[str, Any]]) -> list[str]:
+    """A poll whose checks have failed for three intervals, and for a quarter of an hour (durability, 8.4)."""
+    if task.kind != "poll" or not task.enabled or not checks:
+        return []
+    good = [one["checked_at"] for one in checks if "error" not in one["result"]]
+    since: datetime = good[0] if good else checks[-1]["checked_at"]  # newest first
+    every = task.trigger_spec.get("every")
+    patience = max(_least_patience, 3 * (parse_duration(every) if every else timedelta()))
+    if task.read_at - since <= patience:
+        return []
+    return [f"No check has succeeded since {format_time(since)}."]
 
 
 def _words_of_skips(skips: Sequence[dict[str, Any]]) -> list[str]:

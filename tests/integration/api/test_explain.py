@@ -132,3 +132,21 @@ async def test_explain_says_why_a_task_was_switched_off(mina, database):
     assert told["paused_reason"] == reason
     assert f"The trigger is switched off: {reason}." in told["notes"]
     assert (await mina.post(f"/tasks/{task['id']}/enable")).json()["trigger"].get("paused_reason") is None
+
+
+@pytest.mark.parametrize(("minutes", "failed", "told"), [(5, True, False), (20, False, True), (20, True, True)])
+async def test_explain_says_when_a_poll_is_blind(mina, database, minutes, failed, told):
+    """No successful check for three intervals and a quarter of an hour is told; a recent failure alone is not."""
+    params = {"url": "https://example.com/", "key": "id", "every": "PT1M"}
+    document = {"name": "poll", "trigger": {"capability": "http.poll", "params": params}, "actions": ACTIONS}
+    task = (await mina.post("/tasks", json=document)).json()
+    values = {"id": parse_id("trigger", task["trigger"]["id"]), "m": minutes}
+    results = [(values["m"], '{"fetched": 0}' if not failed else '{"error": {"code": "x"}}'), (0, '{"error": {}}')]
+    for ago, result in results:
+        await database.fetch(
+            "INSERT INTO checks (trigger_id, checked_at, result)"
+            " VALUES (%(id)s, clock_timestamp() - make_interval(mins => %(a)s), %(r)s::jsonb)",
+            {"id": values["id"], "a": ago, "r": result},
+        )
+    notes = (await mina.get(f"/tasks/{task['id']}/explain")).json()["notes"]
+    assert any("No check has succeeded since" in note for note in notes) is told
