@@ -20,6 +20,7 @@ from deployments.shared.application import Appearance, new_app, router
 from deployments.shared.gate import Gate, needs
 from taske_ray.errors import Unauthenticated
 from taske_ray.launcher import haproxy
+from taske_ray.limits import Limits
 from taske_ray.launcher.environment import TUNING
 
 ROOT = Path(__file__).parents[3]
@@ -54,8 +55,9 @@ class Nobody:
 
 
 def app():
-    """What Serve would mount."""
-    return new_app("door", gate=Gate(Nobody()), appearance=Appearance("http://x", b"k"), routers=[routes])
+    """What Serve would mount; everybody here has one address, so that it may ask as often as it likes."""
+    appearance = Appearance("http://x", b"k", limits=Limits(address_per_min=None))
+    return new_app("door", gate=Gate(Nobody()), appearance=appearance, routers=[routes])
 
 
 def as_serve_answers(inner):
