@@ -20,8 +20,8 @@ from deployments.shared.application import Appearance, new_app, router
 from deployments.shared.gate import Gate, needs
 from taske_ray.errors import Unauthenticated
 from taske_ray.launcher import haproxy
-from taske_ray.limits import Limits
 from taske_ray.launcher.environment import TUNING
+from taske_ray.limits import Limits
 
 ROOT = Path(__file__).parents[3]
 routes = router()
