@@ -18,13 +18,14 @@ from taske_ray.core.ids import format_id
 from taske_ray.core.interval import parse_interval
 from taske_ray.core.references import Earlier, check_paths
 from taske_ray.core.schedule import parse_cron
-from taske_ray.core.template import Template, compile_condition, compile_value, contains_template
+from taske_ray.core.template import Template, compile_condition, compile_value, contains_template, count_tags
 from taske_ray.core.times import parse_duration
 from taske_ray.errors import Invalid, TemplateError
 from taske_ray.limits import Limits, codes, profiles
 
 longest_name = 200
 most_attempts = 20
+most_tags = 5_000
 _key = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _numbered = re.compile(r"action[0-9]+")
 _taken_keys = frozenset({"trigger", "run", "task", "now"})
@@ -79,6 +80,8 @@ def check_task(
 ) -> CheckedTask:
     """The task, checked and with its defaults filled in; Invalid with every error there is."""
     report = Report()
+    if count_tags(spec) > most_tags:  # compiling takes 20 µs each, and whoever asks for it shares a process with others
+        raise Invalid.at("", "template_limit", f"a task has at most {most_tags} template tags in all")
     fields = Fields(spec, "", report, required=("name", "trigger"), optional=("enabled", "overlap", "actions"))
     name = _name(fields, "name")
     checker = _Checker(report, catalog, connections, limits)

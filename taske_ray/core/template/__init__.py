@@ -9,7 +9,17 @@ from taske_ray.core.template.compiled import (
     compile_text,
     compile_value,
     contains_template,
+    count_tags,
 )
 from taske_ray.core.template.tree import OMIT, mask
 
-__all__ = ["OMIT", "Template", "compile_condition", "compile_text", "compile_value", "contains_template", "mask"]
+__all__ = [
+    "OMIT",
+    "Template",
+    "compile_condition",
+    "compile_text",
+    "compile_value",
+    "contains_template",
+    "count_tags",
+    "mask",
+]

@@ -99,6 +99,20 @@ def contains_template(value: Json) -> bool:
     return isinstance(value, list | tuple) and any(map(contains_template, value))
 
 
+def count_tags(value: Json) -> int:
+    """How many `{{` and `{%` are in all strings of a JSON value: what it costs to compile it."""
+    count, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            count += part.count("{{") + part.count("{%")
+        elif isinstance(part, Mapping):
+            waiting.extend(part.values())
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
+    return count
+
+
 def _has_work(value: Json) -> bool:
     """Whether a value holds a template, an operator or an escaped key."""
     if isinstance(value, str):

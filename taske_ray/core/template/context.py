@@ -15,7 +15,15 @@ from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
 
 from taske_ray.core.template.json_text import missing, step
-from taske_ray.core.template.limits import Work, longest_text, most_elements, over_limit, round_units
+from taske_ray.core.template.limits import (
+    Work,
+    assign_units,
+    longest_text,
+    loop_units,
+    most_elements,
+    over_limit,
+    round_units,
+)
 
 
 def is_missing(value: object) -> bool:
@@ -85,7 +93,7 @@ class Context(RenderContext):
             raise over_limit("The variables of a template hold more than 1 MiB")
 
     def _local_size(self) -> int:
-        self.work.charge(10 * len(self.local_sizes))
+        self.work.charge(assign_units + 10 * len(self.local_sizes))
         return sum(self.local_sizes.values())
 
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
@@ -95,7 +103,7 @@ class Context(RenderContext):
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Refuse a loop that is too long (nested: the product), and charge all its rounds."""
         super().raise_for_loop_limit(length)
-        self.work.charge(length * (round_units + self.body_weight))
+        self.work.charge(loop_units + length * (round_units + self.body_weight))
 
 
 def shown(path: Sequence[Any]) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 from taske_ray.core.template.limits import (
     Work,
     check_size,
+    compare_units,
     element_units,
+    float_units,
     json_units,
     largest_number,
     longest_text,
@@ -84,6 +86,9 @@ def text_of(value: Any, work: Work) -> str:
         return "true" if value else "false"
     elif type(value) is int and -largest_number < value < largest_number:
         return repr(value)
+    elif type(value) is float and math.isfinite(value):
+        work.charge(float_units)
+        return repr(value)
     else:
         text = compact_json(value, work)
     if len(text) > longest_text:
@@ -95,7 +100,9 @@ def compact_json(value: Any, work: Work, *, sort_keys: bool = False) -> str:
     """Compact JSON with the keys in their order (or sorted: the canonical form)."""
     if isinstance(value, list | dict | tuple | range):
         work.charge(json_units)
-        work.charge_deep(value)
+        work.charge_deep(value, 2)  # counting it, and writing it
+    elif isinstance(value, str):
+        work.charge(len(value))
     try:
         text = (_canonical if sort_keys else _compact).encode(value)
     except (TypeError, ValueError):
@@ -128,7 +135,7 @@ def equal(left: Any, right: Any, work: Work) -> bool:
     if isinstance(left, str) and isinstance(right, str):
         work.charge(len(left) // 16 if len(left) == len(right) else 1)
         return left == right
-    work.charge(element_units)
+    work.charge(compare_units)
     if isinstance(left, bool) or isinstance(right, bool):
         # `true` and `1` are one number to Python; two equal booleans are one object, met above
         return False

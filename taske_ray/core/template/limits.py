@@ -23,11 +23,20 @@ largest_number = 2**63
 budget = 10_000_000
 
 step_units = 35
-round_units = 50
+round_units = 60
+loop_units = 500
+assign_units = 350
 path_units = 120
 filter_units = 300
 element_units = 55
+compare_units = 75
 json_units = 250
+float_units = 80
+decimal_units = 350
+time_units = 1_000
+zone_units = 700
+directive_units = 60
+calendar_units = 2_300
 
 
 def over_limit(what: str) -> TemplateError:

@@ -197,7 +197,7 @@ class _Inspection:
         if isinstance(node, CommentNode):
             return
         _replace_class(node)
-        self.weight += 2
+        self.weight += 3
         for expression in node.expressions():
             self.read(expression, names)
         if isinstance(node, WeighedFor):
@@ -228,13 +228,18 @@ class _Inspection:
 
     def _read_path(self, path: Path, names: frozenset[str]) -> None:
         root = path.path[0]
-        self.weight += len(path.path)
+        self.weight += sum(_step_weight(segment) for segment in path.path)
         if not isinstance(root, str):
             raise TemplateError("template_syntax", "A variable's name must be written out.")
         if all(isinstance(segment, str | int) for segment in path.path):
             path.__class__ = PlainPath
         if root not in names and root not in self.local_names:
             self.paths.add(tuple(segment if isinstance(segment, str | int) else None for segment in path.path))
+
+
+def _step_weight(segment: object) -> int:
+    """A name is a look into an object; a number is a step into an array; anything else is evaluated first."""
+    return 1 if isinstance(segment, str) else 2 if isinstance(segment, int) else 5
 
 
 def inspect(nodes: Iterable[Node]) -> _Inspection:

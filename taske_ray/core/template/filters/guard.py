@@ -100,7 +100,10 @@ class Filter:
     def _apply(self, work: Work, value: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if self.as_text:
             texts = [text_of(argument, work) for argument in arguments]
-            return self.function(work, text_of(value, work), *texts, **named)
+            text = text_of(value, work)
+            if text is not value:  # what was measured was no text yet
+                work.charge(len(text) * self.factor)
+            return self.function(work, text, *texts, **named)
         return self.function(work, value, *arguments, **named)
 
     def _checked(self, result: Any) -> Any:

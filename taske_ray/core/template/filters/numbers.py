@@ -7,7 +7,7 @@ from typing import Any
 
 from taske_ray.core.template.filters.guard import Filter, FilterError, array_of, number_of, whole_of
 from taske_ray.core.template.filters.paths import member
-from taske_ray.core.template.limits import Work
+from taske_ray.core.template.limits import Work, decimal_units
 
 most_digits = 18
 Number = int | float
@@ -16,10 +16,11 @@ Number = int | float
 def _exact(operation: Callable[[Any, Any], Any]) -> Callable[[Work, Any, Any], Number]:
     """An operation on integers as it is, on others in decimal, so that 0.1 + 0.2 is 0.3."""
 
-    def function(_: Work, value: Any, other: Any) -> Number:
+    def function(work: Work, value: Any, other: Any) -> Number:
         left, right = number_of(value), number_of(other)
         if isinstance(left, int) and isinstance(right, int):
             return _bounded(operation(left, right))
+        work.charge(decimal_units)
         return _bounded(float(operation(Decimal(str(left)), Decimal(str(right)))))
 
     return function
@@ -36,12 +37,13 @@ def _divided_by(_: Work, value: Any, other: Any) -> Number:
     return _bounded(left // right if isinstance(left, int) and isinstance(right, int) else left / right)
 
 
-def _modulo(_: Work, value: Any, other: Any) -> Number:
+def _modulo(work: Work, value: Any, other: Any) -> Number:
     left, right = number_of(value), number_of(other)
     if right == 0:
         raise FilterError("division by zero")
     if isinstance(left, int) and isinstance(right, int):
         return left % right
+    work.charge(decimal_units)
     exact, divisor = Decimal(str(left)), Decimal(str(right))
     rest = exact % divisor
     # Decimal's remainder has the sign of the dividend; Liquid's, like that of integers, has the divisor's
@@ -64,6 +66,7 @@ def _sum(work: Work, value: Any, key: Any = None) -> Number:
     numbers = [number_of(element if key is None else member(work, element, key)) for element in elements]
     if all(isinstance(number, int) for number in numbers):
         return _bounded(sum(numbers))
+    work.charge(len(numbers) * decimal_units)
     return _bounded(float(sum((Decimal(str(number)) for number in numbers), Decimal(0))))
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from taske_ray.core.template.filters.guard import Filter, FilterError, string_of
-from taske_ray.core.template.limits import Work
+from taske_ray.core.template.limits import Work, calendar_units, directive_units, time_units, zone_units
 from taske_ray.core.times import is_date, parse_calendar_duration, parse_time, parse_zone
 
 longest_format = 200
@@ -46,14 +46,16 @@ _written: dict[str, Callable[[datetime], str]] = {
 }
 
 
-def _time(value: Any) -> datetime:
+def _time(work: Work, value: Any) -> datetime:
+    work.charge(time_units)
     try:
         return parse_time(value)
     except ValueError as error:
         raise FilterError("the input is not a time") from error
 
 
-def _zone(name: Any) -> tzinfo:
+def _zone(work: Work, name: Any) -> tzinfo:
+    work.charge(zone_units)
     try:
         return parse_zone(string_of(name))
     except ValueError as error:
@@ -87,10 +89,12 @@ def check_format(form: Any, *_: Any) -> str:
     return text
 
 
-def _date(_: Work, value: Any, form: Any, zone: Any = None) -> str:
-    time = _time(value)
-    local = time if zone is None else _moved(time, _zone(zone))
-    return _directive.sub(lambda found: _written[found[1]](local), check_format(form))
+def _date(work: Work, value: Any, form: Any, zone: Any = None) -> str:
+    time = _time(work, value)
+    local = time if zone is None else _moved(time, _zone(work, zone))
+    text = check_format(form)
+    work.charge(len(text) * directive_units)
+    return _directive.sub(lambda found: _written[found[1]](local), text)
 
 
 def rfc3339(time: datetime) -> str:
@@ -100,12 +104,13 @@ def rfc3339(time: datetime) -> str:
     return f"{whole}{fraction}{'Z' if time.tzinfo is UTC else _offset(time, ':')}"
 
 
-def _date_add(_: Work, value: Any, duration: Any, zone: Any = None) -> Any:
-    time = _time(value)
+def _date_add(work: Work, value: Any, duration: Any, zone: Any = None) -> Any:
+    time = _time(work, value)
+    work.charge(calendar_units)
     try:
         moved = parse_calendar_duration(string_of(duration))
         whole_days = isinstance(value, str) and is_date(value) and not moved.elapsed
-        result = moved.added_to(time, None if zone is None or whole_days else _zone(zone))
+        result = moved.added_to(time, None if zone is None or whole_days else _zone(work, zone))
     except ValueError as error:
         raise FilterError(str(error)) from error
     if isinstance(value, str):
@@ -122,12 +127,12 @@ def check_duration(duration: Any, *_: Any) -> None:
         raise FilterError(str(error)) from error
 
 
-def _epoch(_: Work, value: Any) -> int:
-    return _seconds(_time(value))
+def _epoch(work: Work, value: Any) -> int:
+    return _seconds(_time(work, value))
 
 
-def _epoch_ms(_: Work, value: Any) -> int:
-    return (_time(value) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+def _epoch_ms(work: Work, value: Any) -> int:
+    return (_time(work, value) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 _read = {
@@ -176,13 +181,14 @@ def check_reader(form: Any, *_: Any) -> re.Pattern[str]:
     return _reader(check_format(form))
 
 
-def _parse_date(_: Work, value: Any, form: Any, zone: Any = "UTC") -> str:
+def _parse_date(work: Work, value: Any, form: Any, zone: Any = "UTC") -> str:
     text = string_of(value)
+    work.charge(time_units + len(text) * 30)
     found = check_reader(form).fullmatch(text) if len(text) <= longest_format else None
     if found is None:
         raise FilterError("the text does not match the format")
     try:
-        return rfc3339(_assembled(found.groupdict(), UTC if zone in (None, "UTC") else _zone(zone)))
+        return rfc3339(_assembled(found.groupdict(), UTC if zone in (None, "UTC") else _zone(work, zone)))
     except (ValueError, OverflowError):
         raise FilterError("the text does not name a time") from None
 

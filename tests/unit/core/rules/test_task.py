@@ -305,6 +305,12 @@ def test_later_actions_are_named_as_such():
     assert "comes later" in caught.value.errors[0].message
 
 
+def test_more_templates_than_anybody_writes():
+    """What would hold a process up only by being compiled is refused by counting."""
+    assert errors_of(with_param(["{{ now }}"] * 5_001)) == [("", "template_limit")]
+    check_task(with_param("{{ now }}" * 900), catalog, connections)
+
+
 def test_all_errors_at_once():
     """One mistake does not hide another, also not two templates in one action."""
     spec = task(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from taske_ray.core.template import compile_condition, compile_value, limits
+from taske_ray.core.template import compile_condition, compile_value, count_tags, limits
 from taske_ray.core.template.limits import Work, budget
 from taske_ray.core.template.scan import check_template
 from taske_ray.core.template.tree import Rendering
@@ -68,6 +68,11 @@ def test_the_scan_is_linear():
     check_template(("{{ a.b | upcase }}" + "x" * 46) * 1000)
 
 
+def test_tags_are_counted_without_parsing():
+    """Everywhere in a value, in keys not, closed or not."""
+    assert count_tags({"a": ["{{ x }}{% if", {"b": "{{"}], "{{": 5, "c": None}) == 3
+
+
 def test_a_literal_has_no_limit(engine):
     """Only templates are measured."""
     assert engine.value("x" * 100_000) == "x" * 100_000
@@ -117,6 +122,8 @@ doubled = "{% assign x = one %}" + "{% assign x = x | concat: x %}" * 13
         {"$map": "{{ array }}", "value": {"$map": "{{ array }}", "as": "j", "value": 1}},
         {"$map": "{{ array }}", "value": ["{{ item }}"] * 20},
         {"$json": ["{{ big }}"] * 3},
+        [{"$json": "{{ big }}"}] * 20,
+        [{"$json": {"$json": {"$json": "{{ big }}"}}}] * 4,
         ["{{ big | upcase }}"] * 20,
     ],
 )
