@@ -11,7 +11,7 @@ from actors.data_keys import DataKeys
 from taske_ray.clock import new_id
 from taske_ray.core.capability import ConnectionValues, Module
 from taske_ray.core.ids import format_id
-from taske_ray.db import connection_tokens, connections
+from taske_ray.db import audit, connection_tokens, connections
 from taske_ray.db.connections import SealedConnection
 from taske_ray.db.database import Database
 from taske_ray.errors import NotFound, Unavailable
@@ -46,8 +46,21 @@ class ConnectionResolver:
         try:
             return _opened(row, await self._values(row))
         except VaultError as error:
+            await self._record_unreadable(row)
             await self.mark_needs_reauth(_opened(row, ConnectionValues(row.auth, row.config)), error.code)
             raise
+
+    async def _record_unreadable(self, row: SealedConnection) -> None:
+        """A value that was moved or changed is somebody's doing (security, 9.2): who looks into it finds when."""
+        async with self._database.transaction() as tx:
+            await audit.add_audit(
+                tx,
+                entry_id=new_id(),
+                action="connection.unreadable",
+                result="refused",
+                user_id=row.user_id,
+                object_=format_id("conn", row.id),
+            )
 
     async def mark_needs_reauth(self, opened: OpenedConnection, reason: str) -> None:
         """Nothing uses this version of the connection again; who can make it anew is told once."""

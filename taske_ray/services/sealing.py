@@ -3,7 +3,9 @@
 Data keys are made at first use and committed by themselves. A process does this only for the purposes in its keyring.
 """
 
+import time
 from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,8 @@ from taske_ray.security.sealed import DataKey, Place, Purpose, VaultError, Wrapp
 from taske_ray.security.vault import Keyring, open_sealed, seal
 
 _kept = 10_000
+_fresh_s = 60.0  # after so long a rotation's new key seals everywhere
+_seals_for = timedelta(days=365)
 
 
 class Sealer:
@@ -23,7 +27,7 @@ class Sealer:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
-        self._newest: OrderedDict[tuple[UUID | None, Purpose], DataKey] = OrderedDict()
+        self._newest: OrderedDict[tuple[UUID | None, Purpose], tuple[DataKey, float]] = OrderedDict()
         self._by_id: OrderedDict[UUID, DataKey] = OrderedDict()
 
     async def seal(self, plaintext: bytes, *, owner: UUID | None, purpose: Purpose, place: Place) -> tuple[UUID, bytes]:
@@ -51,18 +55,19 @@ class Sealer:
 
     async def key_for(self, owner: UUID | None, purpose: Purpose) -> DataKey:
         """The data key that seals new values of a user, or of the instance; made at first use. Raises VaultError."""
-        found = self._newest.get((owner, purpose))
-        if found is not None:
-            return found
+        kept = self._newest.get((owner, purpose))
+        if kept is not None and time.monotonic() - kept[1] < _fresh_s:
+            return kept[0]
         async with self._database.transaction(owner=owner) as tx:
             row = await keys.newest_data_key(tx, owner=owner, purpose=purpose)
-            if row is None:
-                fresh = self._keyring.new_data_key(new_id(), owner, purpose)
+            if row is None or _is_old(row):
+                version = 1 if row is None else row.version + 1
+                fresh = self._keyring.new_data_key(new_id(), owner, purpose, version)
                 await keys.add_data_key(tx, _row(self._keyring.wrap(fresh)))
                 row = await keys.newest_data_key(tx, owner=owner, purpose=purpose)
         assert row is not None
         found = self._unwrap(_wrapped(row))
-        _keep(self._newest, (owner, purpose), found)
+        _keep(self._newest, (owner, purpose), (found, time.monotonic()))
         return found
 
     def _unwrap(self, wrapped: WrappedKey) -> DataKey:
@@ -71,7 +76,12 @@ class Sealer:
         return found
 
 
-def _keep(cache: OrderedDict[Any, DataKey], key: Any, found: DataKey) -> None:
+def _is_old(row: DataKeyRow) -> bool:
+    """Whether it is time for the next version: a data key seals for a year."""
+    return row.created_at is not None and datetime.now(UTC) - row.created_at > _seals_for
+
+
+def _keep(cache: OrderedDict[Any, Any], key: Any, found: Any) -> None:
     cache[key] = found
     if len(cache) > _kept:
         cache.popitem(last=False)

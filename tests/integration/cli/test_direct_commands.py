@@ -62,7 +62,7 @@ def test_user_role(taske, fresh_database_url, capsys):
 
 
 def test_rotate_signing_key(taske, monkeypatch, fresh_database_url, capsys):
-    """A new key signs; the one before verifies for ten minutes more, a stolen one nothing. Which key must be said."""
+    """A new key signs; the one before verifies for ten minutes more, a stolen one nothing."""
     monkeypatch.setenv("TASKE_MASTER_KEY", base64.b64encode(os.urandom(32)).decode())
     verifying = "SELECT kid FROM signing_keys WHERE retired_at IS NULL OR retired_at > now() ORDER BY created_at DESC"
     for _ in range(2):
@@ -71,7 +71,24 @@ def test_rotate_signing_key(taske, monkeypatch, fresh_database_url, capsys):
     assert taske("rotate-key", "--signing", "--stolen") == 0
     [(kid,)] = rows(fresh_database_url, verifying)
     assert capsys.readouterr().out.rstrip().endswith(kid)
-    assert taske("rotate-key") == 2
+
+
+def test_rotate_the_master_key(taske, monkeypatch, fresh_database_url, capsys):
+    """With a new master key and the former one at hand all data keys are wrapped anew; then the new one is enough."""
+    first, second = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
+    monkeypatch.setenv("TASKE_MASTER_KEY", first)
+    assert taske("rotate-key", "--signing") == 0
+    under = "SELECT DISTINCT kek_id FROM data_keys"
+    [(before,)] = rows(fresh_database_url, under)
+    monkeypatch.setenv("TASKE_MASTER_KEY", second)
+    monkeypatch.setenv("TASKE_MASTER_KEY_OLD", first)
+    assert taske("rotate-key", "--status") == 0
+    assert "1 data keys under earlier ones" in capsys.readouterr().out
+    assert taske("rotate-key", "--data") == 0
+    assert "0 data keys under earlier ones, 0 rows left" in capsys.readouterr().out
+    assert rows(fresh_database_url, under) != [(before,)]
+    monkeypatch.delenv("TASKE_MASTER_KEY_OLD")
+    assert taske("rotate-key", "--signing") == 0
 
 
 def test_a_weak_password_is_refused_with_its_pointer(taske, capsys):

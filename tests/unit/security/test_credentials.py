@@ -46,8 +46,8 @@ def test_hints_show_little():
     assert hints(secret) == {"token": "••••abcd", "pin": "••••", "headers": "••••"}
 
 
-def test_the_opening_function_is_imported_in_two_places():
-    """Only the vault and the integration client's credentials.py can turn stored values into plaintext."""
+def importers_of(*modules):
+    """The files of ours that import one of these."""
     importers = set()
     for package in ("taske_ray", "actors", "deployments"):
         for path in (ROOT / package).rglob("*.py"):
@@ -57,6 +57,30 @@ def test_the_opening_function_is_imported_in_two_places():
                 if isinstance(node, ast.Import | ast.ImportFrom)
                 for alias in node.names
             }
-            if any("open_value" in name or name.endswith("security.opening") for name in names):
+            if any(name == module or name.startswith(f"{module}.") for name in names for module in modules):
                 importers.add(path.relative_to(ROOT).as_posix())
-    assert importers == {"taske_ray/security/vault.py", "taske_ray/integrations/credentials.py"}
+    return importers
+
+
+def test_the_opening_function_is_imported_in_few_places():
+    """Only the vault, the integration client's credentials.py and rotations get at plaintext of stored values."""
+    assert importers_of("taske_ray.security.opening") == {
+        "taske_ray/security/vault.py",
+        "taske_ray/security/resealing.py",
+        "taske_ray/integrations/credentials.py",
+    }
+
+
+def test_credentials_are_opened_in_integration_clients_alone():
+    """The function that opens them is imported by what only an integration client's process loads."""
+    assert importers_of("taske_ray.integrations.credentials") <= {
+        "actors/connection_resolver.py",
+        "actors/consent_store.py",
+        "actors/token_store.py",
+    }
+
+
+def test_values_are_moved_between_keys_by_the_rotation_alone():
+    """The operator's command is the one place that seals values anew."""
+    assert importers_of("taske_ray.security.resealing") == {"taske_ray/services/rotation.py"}
+    assert importers_of("taske_ray.services.rotation") == {"taske_ray/cli/keys.py"}
