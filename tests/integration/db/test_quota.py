@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from taske_ray.clock import new_id
+from taske_ray.db.audit import Entry
 from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow
 from taske_ray.errors import Unavailable
 
@@ -17,7 +18,8 @@ async def test_a_hundred_creates_at_the_limit_less_one_make_one(world, api_datab
 
     async def create(owner):
         try:
-            return await rows.create(owner=owner, task_id=new_id(), trigger_id=new_id(), task=text, limit=5)
+            ids = {"task_id": new_id(), "trigger_id": new_id(), "entry": Entry(new_id(), "task.create", owner)}
+            return await rows.create(owner=owner, task=text, limit=5, **ids)
         except Unavailable:  # waited too long for a connection: nothing was made
             return False
 
