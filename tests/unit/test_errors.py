@@ -1,6 +1,8 @@
 """The error tree."""
 
+import ast
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +32,21 @@ def test_errors_travel_between_processes(kind):
 def test_the_docstring_is_the_message():
     """Raised without a text, an error says what its docstring says."""
     assert errors.NotFound().message == "There is no such thing."
+
+
+def _specific_codes():
+    names = {kind.__name__ for kind in _leaves(errors.TaskeError)}
+    for path in Path(errors.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                yield from (
+                    k.value.value for k in node.keywords if k.arg == "code" and isinstance(k.value, ast.Constant)
+                )
+
+
+def test_every_specific_code_is_in_the_reference():
+    """A client that meets a code, in any raised error of the source, finds it in the reference."""
+    page = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text()
+    codes = set(_specific_codes())
+    assert "scope_required" in codes
+    assert sorted(code for code in codes if f"`{code}`" not in page) == []
