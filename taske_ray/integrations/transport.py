@@ -7,8 +7,7 @@ says honestly whether a request may have left: `NotSent`, `MaybeSent`, `Refused`
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,7 +16,6 @@ from typing import Any
 import aiohttp
 import httpx
 import yarl
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from httpx_aiohttp import AiohttpTransport
 
@@ -26,13 +24,13 @@ from taske_ray.core.outcome import ErrorClass
 from taske_ray.core.url import BadUrl, WebUrl, canonical_host, literal_address
 from taske_ray.errors import TaskeError
 from taske_ray.integrations.body import BodyRefused, read_body
-from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_private_name
+from taske_ray.integrations.egress import EgressDenied, EgressGuard
 from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
 from taske_ray.integrations.headers import HeaderRefused, checked_headers
 from taske_ray.integrations.hosts import HostNotAllowed, check_binding
 from taske_ray.integrations.redirects import redirected
+from taske_ray.integrations.resolver import CheckingResolver, Lookup, SystemLookup, connect_timeout_s
 
-connect_timeout_s = 5.0
 max_timeout_s = 300.0
 max_request_bytes = 6 * 1024 * 1024
 max_header_bytes = 64 * 1024
@@ -42,8 +40,6 @@ max_redirects = 5
 # A server may close an idle connection just as the next request goes out on it: short idle times make that rare.
 idle_s = 4.0
 careful_idle_s = 1.0
-
-Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 
 @dataclass(slots=True)
@@ -70,7 +66,7 @@ class Transport:
 
     def __init__(self, *, guard: EgressGuard, connections: int = 400, lookup: Lookup | None = None) -> None:
         self.guard = guard
-        self._lookup = lookup or _SystemLookup()
+        self._lookup = lookup or SystemLookup()
         self._usual = GuardedTransport(guard, self._lookup, connections=connections, idle_s=idle_s)
         self._careful = GuardedTransport(guard, self._lookup, connections=connections, idle_s=careful_idle_s)
 
@@ -107,7 +103,7 @@ class Transport:
         if (literal := literal_address(name)) is not None:
             return [str(literal)]
         try:
-            found = await _CheckingResolver(self.guard, self._lookup, http=False).resolve(name, port)
+            found = await CheckingResolver(self.guard, self._lookup, http=False).resolve(name, port)
         except OSError:
             raise NotSent("name_not_found", "The host name could not be looked up.") from None
         return [each["host"] for each in found]
@@ -251,7 +247,7 @@ class GuardedTransport(AiohttpTransport):
             keepalive_timeout=self.limits.keepalive_expiry,
             ssl=self.ssl_context,
             use_dns_cache=False,
-            resolver=_CheckingResolver(self._guard, self._lookup),
+            resolver=CheckingResolver(self._guard, self._lookup),
             socket_factory=self._checked_socket,
         )
         tracing = aiohttp.TraceConfig()
@@ -313,68 +309,6 @@ class _Body(httpx.AsyncByteStream):
         self._response.release()
 
 
-class _CheckingResolver(AbstractResolver):
-    """Looks a name up once and returns its addresses only if every one of them may be connected to.
-
-    A name that does not exist is refused like one that leads inside, so that nobody can ask which inner names exist.
-    """
-
-    def __init__(self, guard: EgressGuard, lookup: Lookup, *, http: bool = True) -> None:
-        self._guard = guard
-        self._lookup = lookup
-        self._http = http
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        addresses = await self._looked_up(host, port)
-        for address in addresses:
-            self._guard.check_address(host, address, port, http=self._http)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in addresses
-            if family in (socket.AF_UNSPEC, socket.AF_INET6 if ":" in address else socket.AF_INET)
-        ]
-
-    async def _looked_up(self, host: str, port: int) -> list[str]:
-        # The dot keeps the machine's search domains out: `example.com` is never `example.com.corp.example`.
-        name = host if self._guard.looks_up_as_written(host, port) else f"{host}."
-        try:
-            async with asyncio.timeout(connect_timeout_s):
-                addresses = await self._lookup(name, port)
-        except (TimeoutError, UnicodeError) as error:
-            raise OSError(socket.EAI_AGAIN, "no answer") from error
-        except socket.gaierror as error:
-            if error.errno == socket.EAI_AGAIN and not is_private_name(host):
-                raise
-            raise EgressDenied from None
-        if not addresses:
-            raise EgressDenied
-        return addresses
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-
-class _SystemLookup:
-    """The system's resolver, in threads of its own so that slow names delay nothing else."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
-
-    async def __call__(self, host: str, port: int) -> list[str]:
-        loop = asyncio.get_running_loop()
-        answers = await loop.run_in_executor(self._threads, _addresses_of, host, port)
-        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-
-
 class _NotAnyMore(TaskeError):
     """The run may have been taken over; nothing was sent."""
 
@@ -385,10 +319,6 @@ _checked = "taske.url"  # where a request carries the URL that was checked, whic
 
 # aiohttp writes these from the URL and the body.
 _ours = frozenset({b"host", b"content-length"})
-
-
-def _addresses_of(host: str, port: int) -> list[tuple[Any, ...]]:
-    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 async def _mark_left(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object) -> None:
