@@ -1,4 +1,4 @@
-"""The launcher's end of the runtime process: start it, tell it what to do, hear what it reports."""
+"""The launcher's end of its children: the nursery, and the runtime process, which is told what to do and reports."""
 
 import contextlib
 import ctypes
@@ -13,6 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from taske_ray.launcher import nursery
+
+NURSERY_LIMIT_S: Final = 2.0
+NURSERY_MISSES: Final = 2
+NURSERY_LOADS: Final = 30
+"""So many it may miss before it has answered for the first time: it is loading, on a busy machine for long."""
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -86,6 +92,42 @@ class RuntimeChild:
             os.close(self._reports)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
+
+
+class NurseryChild:
+    """A running nursery, which makes the workers of Ray; it ends with the launcher."""
+
+    def __init__(self, *, path: str, plan: str, environ: Mapping[str, str], log: Path) -> None:
+        self._path = path
+        self._misses, self._patience = 0, NURSERY_LOADS
+        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, no input of anyone
+                [sys.executable, "-m", "taske_ray.launcher.nursery", path, plan],
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                umask=0o077,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def is_well(self) -> bool:
+        """Whether it runs and does not hang: a frozen one would cost each worker `worker.ANSWER_LIMIT_S`."""
+        if nursery.order(self._path, limit_s=NURSERY_LIMIT_S):
+            self._misses, self._patience = 0, NURSERY_MISSES
+        else:
+            self._misses += 1
+        return self._process.poll() is None and self._misses < self._patience
+
+    def end(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
 
 
 def _end_with_launcher() -> None:

@@ -1,6 +1,7 @@
 """One running instance, seen from its parent process: start everything, say when it is ready, watch, restart, stop.
 
-    claim the data directory -> end leftovers -> [runtime process: Ray]  beside  [PostgreSQL -> migrations -> catalog]
+    claim the data directory -> end leftovers -> nursery
+      -> [runtime process: Ray]  beside  [PostgreSQL -> migrations -> catalog]
       -> "serve" -> supervisor and applications -> /readyz -> watch -> "stop" -> Ray gone -> PostgreSQL gone -> release
 
 Nothing here loads Ray: what watches Ray must not hang or die with it.
@@ -17,10 +18,11 @@ from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.errors import StartRefused, TaskeError
 from taske_ray.hardening import harden
 from taske_ray.launcher import environment, handover, ports, preparation, sessions
-from taske_ray.launcher.child import Report, RuntimeChild
+from taske_ray.launcher.child import NurseryChild, Report, RuntimeChild
 from taske_ray.launcher.data_dir import DataDir
 from taske_ray.launcher.probe import DOOR_MISSES, Probe
 from taske_ray.launcher.processes import Ledger, end, kill, marked
+from taske_ray.launcher.worker import NURSERY
 from taske_ray.settings import Settings
 
 READY_LIMIT_S: Final = 120.0
@@ -31,8 +33,8 @@ SICK_LIMIT_S: Final = 45.0
 SILENT_LIMIT_S: Final = 20.0
 """So long Ray may say nothing, whose processes live: its GCS hangs, or the process that asks it (`watchdog.py`)."""
 BACK_OFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-CALM_S: Final = 300.0
-"""After so long without trouble the back-off begins anew."""
+CALM_S: Final = 30.0
+"""After so long a service the back-off begins anew: it is for starts that do not last."""
 BEAT_S: Final = 0.25
 DATABASE_PATIENCE_S: Final = 15.0
 """A command such as `taske user create` may have the database for a moment."""
@@ -70,6 +72,7 @@ class Instance:
         self._postgres = EmbeddedPostgres(self._place.path) if settings.embedded else None
         self._probe = Probe(settings.host, settings.port)
         self._runtime: RuntimeChild | None = None
+        self._nursery: NurseryChild | None = None
         self._log = self._place.path / "runtime.log"
         self._environ: dict[str, str] = {}
         self._handed = self.settings
@@ -124,12 +127,22 @@ class Instance:
         if self._address == "local":
             block = ports.block(self._place.path)
             self._environ = environment.local(self._handed, run_dir=run_dir, ports=block, inherited=os.environ)
+            self._spawn_nursery()
         else:
             self._environ = environment.joined(self._handed, run_dir=run_dir, inherited=os.environ)
         self._runtime = RuntimeChild(
             plan=self._plan, address=self._address, run_dir=run_dir, environ=self._environ, log=self._log
         )
         self._ledger.note("runtime", self._runtime.pid)
+
+    def _spawn_nursery(self) -> None:
+        """The one that is there, unless it has ended or hangs."""
+        if self._nursery is None or not self._nursery.is_well():
+            self._end_nursery()
+            self._nursery = NurseryChild(
+                path=self._environ[NURSERY], plan=self._plan, environ=self._environ, log=self._log
+            )
+        self._ledger.note("nursery", self._nursery.pid)
 
     def _serve(self) -> None:
         """Let the runtime process go on, and wait until the service answers."""
@@ -149,14 +162,16 @@ class Instance:
         troubles = 0
         trouble: TaskeError | None = None
         while True:
-            began = time.monotonic()
+            served_since = float("inf")
             try:
                 if trouble is not None:
+                    self._end_runtime(within_s=0.0, nursery=troubles > 1)
                     self._start_again(BACK_OFF_S[min(troubles - 1, len(BACK_OFF_S) - 1)])
+                served_since = time.monotonic()
                 self._watch()
             except (Trouble, StartRefused) as found:
                 trouble = found
-                troubles = 1 if time.monotonic() - began > CALM_S else troubles + 1
+                troubles = 1 if time.monotonic() - served_since > CALM_S else troubles + 1
                 self._progress(f"{found.message}; starting it again")
 
     def _watch(self) -> None:
@@ -169,6 +184,8 @@ class Instance:
             self._mend_database()
             if not self._probe.is_due():
                 continue
+            if self._nursery is not None:
+                self._spawn_nursery()
             sick_since = None if self._is_well() else sick_since or time.monotonic()
             if sick_since is not None and time.monotonic() - sick_since > SICK_LIMIT_S:
                 raise Trouble(f"/healthz has not answered for {SICK_LIMIT_S:.0f} s")
@@ -190,7 +207,6 @@ class Instance:
 
     def _start_again(self, wait_s: float) -> None:
         """The runtime as a whole: a Ray without its GCS or raylet cannot be mended."""
-        self._end_runtime(within_s=3.0)
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             self._beat()
@@ -240,21 +256,30 @@ class Instance:
             deadline = time.monotonic() + STOP_LIMIT_S
             while self._runtime.is_running and time.monotonic() < deadline and self._stops < 2:  # noqa: PLR2004
                 list(self._runtime.reports(BEAT_S))
-        self._end_runtime(within_s=1.0)
+        self._end_runtime(within_s=1.0, nursery=True)
         if self._postgres is not None:
             self._postgres.stop()
         sessions.close(self._place.run_dir)
         self._place.release()
 
-    def _end_runtime(self, *, within_s: float) -> None:
+    def _end_runtime(self, *, within_s: float, nursery: bool) -> None:
+        """Ray and all that it started; a nursery that stays makes the next start twice as fast."""
         self._watched = ()
         if self._runtime is not None:
             self._runtime.close()
-        end(self._ledger.living, within_s=within_s)
+        if nursery:
+            self._end_nursery()
+        kept = None if self._nursery is None else self._nursery.pid
+        end(lambda: [process for process in self._ledger.living() if process.pid != kept], within_s=within_s)
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
         self._ledger.forget()
+
+    def _end_nursery(self) -> None:
+        if self._nursery is not None:
+            self._nursery.end()
+            self._nursery = None
 
     @contextlib.contextmanager
     def _signals_counted(self) -> Iterator[None]:

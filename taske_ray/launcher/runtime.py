@@ -12,14 +12,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
 from taske_ray import logs
-from taske_ray.launcher import lean_ray
+from taske_ray.launcher import lean_ray, nursery
+from taske_ray.launcher.deployment import DEPLOYED
 from taske_ray.launcher.plan import Plan, load
-from taske_ray.launcher.worker import NURSERY
+from taske_ray.launcher.worker import ANSWER_LIMIT_S, NURSERY
 
 OBJECT_STORE_BYTES: Final = 80 * 2**20
 """Ray's minimum is 75 MiB; nothing of ours is an object."""
@@ -44,9 +46,7 @@ class Wish:
 def run(wish: Wish) -> None:
     """Start, serve until told to stop, stop. A failure is reported and ends the process with 1."""
     report = _reporter(wish.report)
-    deployment = _start("deployment", wish.plan)
-    nursery = os.environ.get(NURSERY)
-    helpers = [deployment, *([_start("nursery", nursery, wish.plan)] if nursery else [])]
+    deployment = Deployment(wish.plan)
     try:
         _connect(wish)  # in the main thread: Ray's processes die with the thread that started them
         report("ray", **_ray_processes(wish))
@@ -56,18 +56,40 @@ def run(wish: Wish) -> None:
         raise
     finally:
         _disconnect()
-        for helper in helpers:
-            helper.kill()
 
 
-def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """One of our own processes beside Ray; it loads what it needs while Ray starts."""
-    return subprocess.Popen(  # noqa: S603 - our own module, no input of anyone
-        [sys.executable, "-m", f"taske_ray.launcher.{module}", *arguments], stdin=subprocess.PIPE
-    )
+class Deployment:
+    """The process that hands the applications to Serve (`deployment.py`); it loads what it needs while Ray starts.
+
+    Made by the nursery, which has loaded the applications already, or the ordinary way without one.
+    """
+
+    def __init__(self, plan: str) -> None:
+        self._plan = plan
+        self._born = ThreadPoolExecutor(1).submit(self._start)  # the nursery may be loading: Ray need not wait for that
+
+    def deploy(self, address: str) -> None:
+        """Tell it where Ray is; return when the applications run. Raises RuntimeError."""
+        question, answer = self._born.result()
+        with question, answer:
+            with contextlib.suppress(BrokenPipeError):
+                question.write(address)
+                question.close()
+            if answer.read().splitlines()[-1:] != [DEPLOYED]:
+                raise RuntimeError("the applications could not be deployed (see runtime.log)")
+
+    def _start(self) -> tuple[IO[str], IO[str]]:
+        program = ["taske_ray.launcher.deployment", self._plan]
+        (stdin, question), (answer, stdout) = os.pipe(), os.pipe()
+        path = os.environ.get(NURSERY)
+        if not (path and nursery.order(path, program, os.environ, streams=(stdin, stdout), limit_s=ANSWER_LIMIT_S)):
+            subprocess.Popen([sys.executable, "-m", *program], stdin=stdin, stdout=stdout)  # noqa: S603 - our own module
+        os.close(stdin)
+        os.close(stdout)
+        return os.fdopen(question, "w"), os.fdopen(answer)
 
 
-async def _serve(wish: Wish, report: Callable[..., None], deployment: subprocess.Popen[bytes]) -> None:
+async def _serve(wish: Wish, report: Callable[..., None], deployment: Deployment) -> None:
     this = asyncio.current_task()
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
@@ -122,7 +144,7 @@ async def _start_supervisor(wish: Wish) -> None:
     await cluster.spawn_supervisor(plan.supervisor)
 
 
-async def _deploy(deployment: subprocess.Popen[bytes]) -> None:
+async def _deploy(deployment: Deployment) -> None:
     """Tell the waiting process, which has loaded the applications meanwhile, where Ray is and where replicas listen."""
     import ray
 
@@ -132,10 +154,7 @@ async def _deploy(deployment: subprocess.Popen[bytes]) -> None:
     # The address that people connect to is given to HAProxy by its stand-in. In a cluster the other nodes' HAProxy must
     # reach the replicas: there a private network is the wall (docs/operations.md).
     host = "127.0.0.1" if alone else "0.0.0.0"  # noqa: S104
-    address = f"{ray.get_runtime_context().gcs_address} {host}\n"
-    await asyncio.to_thread(deployment.communicate, address.encode())
-    if deployment.returncode:
-        raise RuntimeError("the applications could not be deployed (see runtime.log)")
+    await asyncio.to_thread(deployment.deploy, f"{ray.get_runtime_context().gcs_address} {host}\n")
 
 
 async def _drain(wish: Wish) -> None:

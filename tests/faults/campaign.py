@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any, Final
 
 import httpx
+import psutil
 import psycopg
 
 from tests.bench.service import Service, temporary
@@ -29,12 +30,14 @@ from tests.bench.stand import Stub, running
 from tests.faults import receiver
 from tests.faults.oracle import STEPS, Story, Verdict, judge
 from tests.faults.recovery import Recovery, recoveries
-from tests.faults.saboteur import Fault, Saboteur
+from tests.faults.saboteur import HEADS, Fault, Saboteur
 from tests.faults.sender import Sender
 from tests.faults.witness import Witness
 
 EVERY: Final = timedelta(seconds=2)
 RESUME_LIMIT_S: Final = 45.0
+WHOLE_LIMIT_S: Final = 60.0
+"""So long a single fault may keep senders from a 2xx."""
 _calm_s: Final = 5.0
 _head_limit_s: Final = 90.0
 _last_answers_s: Final = 150.0
@@ -57,8 +60,14 @@ class Campaign:
 
     @property
     def holds(self) -> bool:
-        """Nothing lost, nothing repeated without a reason, every rule kept, every run on its way in time."""
-        return self.verdict.holds and self.recovery.slowest_s <= RESUME_LIMIT_S
+        """Nothing lost, nothing repeated without a reason, every rule kept, nobody left hanging, all of it in time."""
+        in_time = self.recovery.slowest_s <= RESUME_LIMIT_S and self.longest_silence_s <= WHOLE_LIMIT_S
+        return self.verdict.holds and in_time and not self.answers.get("hang")
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed, PostgreSQL's immediate shutdowns among them."""
+        return sum(fault.way != "stop" for fault in self.faults)
 
 
 async def run(*, seconds: float, seed: int, rate: float, pause_s: tuple[float, float]) -> Campaign:
@@ -97,8 +106,15 @@ async def _strikes(
             continue
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {fault.name} {fault.pid}\n")
         await asyncio.sleep(chance.uniform(*pause_s))
-        if fault.kind in ("GCS", "raylet"):
-            await _until(partial(_acknowledged_since, sender, fault.at + pause_s[0]), _head_limit_s)
+        if fault.kind in HEADS:
+            await _until(partial(_has_ended, fault.pid), _head_limit_s)
+            await _until(partial(_acknowledged_since, sender, time.monotonic()), _head_limit_s)
+
+
+def _has_ended(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def _acknowledged_since(sender: Sender, at: float) -> bool:
@@ -200,7 +216,8 @@ async def _until(fact: Any, within_s: float) -> bool:
 def render(campaign: Campaign) -> str:
     """The table, and the verdict."""
     verdict, recovery = campaign.verdict, campaign.recovery
-    lines = [f"seed {campaign.seed}, {campaign.seconds:.0f} s, {len(campaign.faults)} faults", ""]
+    stops = len(campaign.faults) - campaign.kills
+    lines = [f"seed {campaign.seed}, {campaign.seconds:.0f} s, {campaign.kills} kills, {stops} stops", ""]
     lines += ["| fault | times | runs under way | median resume | slowest resume |", "|---|---:|---:|---:|---:|"]
     for name, times in sorted(Counter(fault.name for fault in campaign.faults).items()):
         waits = recovery.resumed_s.get(name, ())
@@ -228,7 +245,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--rate", type=float, default=15)
-    parser.add_argument("--pause", type=float, nargs=2, default=(3.0, 7.0))
+    parser.add_argument("--pause", type=float, nargs=2, default=(2.0, 5.0))
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # asked to end: the service is stopped on the way out
     sys.stdout.write(f"seed {asked.seed}\n")

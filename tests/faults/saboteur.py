@@ -18,6 +18,8 @@ import psutil
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.launcher import processes
 
+HEADS: Final = ("GCS", "raylet", "runtime")
+"""Parts without which Ray as a whole is started again."""
 STOP_S: Final = 60.0
 DATABASE_STOP_S: Final = 20.0
 
@@ -33,6 +35,7 @@ _titles: Final = {
     "raylet": "raylet",
     "GCS": "gcs_server",
     "runtime": "taske_ray.launcher.runtime",
+    "nursery": "taske_ray.launcher.nursery",
 }
 WEIGHTS: Final = {
     ("RunHost", "kill"): 24,
@@ -46,10 +49,18 @@ WEIGHTS: Final = {
     ("postmaster", "immediate"): 3,
     ("raylet", "kill"): 2,
     ("GCS", "kill"): 2,
+    ("runtime", "kill"): 1,
+    ("nursery", "kill"): 1,
     ("RunHost", "stop"): 3,
     ("IntegrationClient", "stop"): 2,
     ("WatcherHost", "stop"): 2,
-    ("Serve replica", "stop"): 1,
+    ("TriggerSupervisor", "stop"): 1,
+    ("Serve replica", "stop"): 2,
+    ("Serve controller", "stop"): 1,
+    ("HAProxy", "stop"): 2,
+    ("raylet", "stop"): 1,
+    ("GCS", "stop"): 1,
+    ("nursery", "stop"): 1,
     ("postmaster", "stop"): 1,
 }
 """How often each fault is drawn; those that take the whole service down are rare, or nothing else would be seen."""
@@ -150,7 +161,7 @@ def _is(process: psutil.Process, title: str) -> bool:
     with contextlib.suppress(psutil.Error):
         if title.startswith("ray::"):
             return (process.cmdline() or [""])[0].startswith(title)
-        return title in process.cmdline() if "." in title else process.name() == title
+        return title in process.cmdline()[:3] if "." in title else process.name() == title
     return False
 
 

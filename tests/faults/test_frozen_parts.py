@@ -26,6 +26,7 @@ PARTS = [
     ("WatcherHost", 5, 20),
     ("RunHost", 5, 20),
     ("IntegrationClient", 5, 20),
+    ("nursery", 5, 20),
     ("GCS", 45, 30),
     ("raylet", 45, 30),
     ("runtime", 45, 30),

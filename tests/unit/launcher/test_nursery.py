@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from taske_ray.launcher import nursery as births
 from taske_ray.launcher import worker
 from taske_ray.launcher.plan import SERVICE
 
@@ -62,6 +64,28 @@ def test_a_worker_is_born_as_if_it_had_been_started(tmp_path, nursery):
     assert (told["given"], told["folder"], told["name"]) == ("7", str(tmp_path), "__main__")
     assert told["shared"]
     assert told["group"] == told["pid"]
+
+
+def test_a_module_gets_the_streams_of_its_order(tmp_path, nursery):
+    """Its standard input and output are those that came with the order, for whoever waits for its last word."""
+    (tmp_path / "echo_of.py").write_text("import sys\nprint(sys.stdin.readline().strip() * 2, flush=True)\n")
+    (stdin, question), (answer, stdout) = os.pipe(), os.pipe()
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert births.order(str(nursery), ["echo_of"], environ, streams=(stdin, stdout), limit_s=20)
+    os.close(stdin)
+    os.close(stdout)
+    with os.fdopen(question, "w") as asked, os.fdopen(answer) as told:
+        asked.write("word\n")
+        asked.flush()
+        assert told.read() == "wordword\n"
+
+
+def test_it_answers_without_giving_birth_and_passes_over_half_an_order(nursery):
+    """A question whether it lives makes no process; whoever connects and says nothing holds nobody up for long."""
+    assert births.order(str(nursery), limit_s=20)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.connect(str(nursery))
+        assert births.order(str(nursery), limit_s=20)
 
 
 def test_siblings_do_not_share_their_chance(tmp_path, nursery):
