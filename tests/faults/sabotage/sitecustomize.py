@@ -1,7 +1,7 @@
 """Negative controls: makes one promise of the product false, in every process that starts with this on its path.
 
 Python imports a `sitecustomize` by itself. `SABOTAGE` names what to break; the product has no switch for it. Only names
-that tests of `tests/faults/test_negative_controls.py` use are known here, and each break is a few lines.
+that `test_negative_controls.py` and `test_stopped_processes.py` use are known here, and each break is a few lines.
 """
 
 import importlib.abc
@@ -65,7 +65,13 @@ def _cursor_first(module):
     module.FireStore.fire_poll = fire_poll
 
 
+def _end_nobody(module):
+    """A frozen process is not ended, so that it wakes up again: leases and fences are alone then."""
+    module.Pulse._end = lambda *_: None
+
+
 _breaks = {
+    "end_nobody": ("actors.pulse", _end_nobody),
     "cursor_first": ("taske_ray.db.fires", _cursor_first),
     "acknowledge_first": ("taske_ray.services.firing", _acknowledge_first),
     "no_intent": ("actors.workflow_run", _no_intent),
