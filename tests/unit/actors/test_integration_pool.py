@@ -68,7 +68,11 @@ def call(name="c", **more):
 
 @pytest.fixture
 async def clients():
-    return Clients()
+    found = Clients()
+    yield found
+    found.gate.set()
+    found.died.set()  # whoever watches goes; a watch that is collected later disturbs whatever runs then
+    await eventually(lambda: not [task for task in asyncio.all_tasks() if "_watch" in task.get_coro().__qualname__])
 
 
 @pytest.fixture
