@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 import psutil
 
 from actors import cluster
 from actors.cluster import ActorEnded, Blueprint, HostRef
 from actors.pulse import Pulse
+
+_start_s: Final = 90.0
 
 
 async def _nothing(_: str) -> psutil.Process | None:
@@ -39,6 +42,14 @@ class Hosts:
         await asyncio.gather(*(self._end(name) for name in present if name not in wanted))
         found = await asyncio.gather(*(self._ensure(kind, name, node) for name, node in wanted.items()))
         return [host for host in found if host is not None]
+
+    async def start_anew(self, host: HostRef) -> None:
+        """End the process of a host that has stopped; return when another one answers. Raises TimeoutError."""
+        before = await cluster.ping(host.handle)
+        await cluster.restart(host.handle)
+        async with asyncio.timeout(_start_s):
+            while await cluster.ping(host.handle) in (None, before):  # noqa: ASYNC110 - Ray tells nobody
+                await asyncio.sleep(0.1)
 
     async def _ensure(self, kind: str, name: str, node: str) -> HostRef | None:
         if name not in self._known:

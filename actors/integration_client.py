@@ -56,6 +56,7 @@ class IntegrationClient:
         self._process = HostProcess("client", name, node)
         self._replies: dict[str, Outbox[Reply]] = {}
         self._calls: set[asyncio.Task[None]] = set()
+        self._draining = False
 
     async def start(self) -> None:
         """Register, and begin to take calls and to send mails."""
@@ -113,6 +114,10 @@ class IntegrationClient:
         `recorded` are earlier calls whose outcomes are in the database.
         """
         self._client.acknowledge(recorded)
+        if self._draining:
+            for call in calls:
+                self._to(reply_to).put((call.id, _leaving()))
+            return
         for call in calls:
             task = asyncio.get_running_loop().create_task(self._answer(reply_to, self._trusted(call)))
             self._calls.add(task)
@@ -126,6 +131,8 @@ class IntegrationClient:
 
     async def perform(self, call: Call) -> Outcome:
         """Make one call that somebody waits for."""
+        if self._draining:
+            return _leaving()
         outcome = await self._client.perform(call)
         self._audit.saw(call, outcome)
         self._client.acknowledge([call.id])
@@ -164,11 +171,12 @@ class IntegrationClient:
         return {"calls_in_flight": self._client.in_flight}
 
     async def stop(self) -> None:
-        """Let calls in flight end for a while, send their outcomes, end the lease."""
+        """Take no more calls, let those in flight end for a while, send their outcomes, end the lease."""
+        self._draining = True
         if self._calls:
             await asyncio.wait(self._calls, timeout=_drain_s)
-        for outbox in self._replies.values():
-            await outbox.close()
+        while self._replies:  # later ones are refusals, for whoever has not noticed yet
+            await self._replies.popitem()[1].close()
         await self._client.close()
         await self._trail.close()
         await self._process.close()
@@ -222,3 +230,8 @@ class IntegrationClient:
 
     async def _lost(self) -> None:
         """Declared dead: calls in flight end by themselves, and new ones carry leases of their own."""
+
+
+def _leaving() -> Failed:
+    """A call that comes too late waits a moment: another client, or this one's next process, makes it."""
+    return Failed(ErrorClass.TRANSIENT, "no_client", "This integration client is about to end.", sent=False)

@@ -20,6 +20,7 @@ from taske_ray.errors import Unavailable
 
 _grace_s = 15.0
 _shunned_s = 5.0
+_last_words_s = 1.0
 Reply = tuple[str, Outcome]
 _log = logging.getLogger(__name__)
 
@@ -128,14 +129,17 @@ class IntegrationPool:
         for call_id, outcome in replies:
             self._settle(call_id, outcome)
 
+    def left(self, client: UUID) -> None:
+        """A client is not live any more: what it answered last may still be on its way."""
+        self._shun(client)
+        asyncio.get_running_loop().call_later(_last_words_s, self.gone, client)
+
     def gone(self, client: UUID) -> None:
         """A client's process is gone: nobody can know what became of its calls.
 
         New calls are not handed to it for a while, in which the rows say who is live now: they are not sent and wait.
         """
-        now = asyncio.get_running_loop().time()
-        self._shunned = {one: until for one, until in self._shunned.items() if until > now}
-        self._shunned[client] = now + _shunned_s
+        self._shun(client)
         watch = self._watches.pop(client, None)
         if watch is not None:
             watch.cancel()
@@ -143,6 +147,11 @@ class IntegrationPool:
         self._recorded.pop(client, None)
         for call_id in self._at.pop(client, ()):
             self._settle(call_id, Unknown("The integration client died while the call was open.", "client_lost"))
+
+    def _shun(self, client: UUID) -> None:
+        now = asyncio.get_running_loop().time()
+        self._shunned = {one: until for one, until in self._shunned.items() if until > now}
+        self._shunned[client] = now + _shunned_s
 
     def _is_live(self, client: UUID) -> bool:
         shunned = asyncio.get_running_loop().time() < self._shunned.get(client, 0.0)

@@ -206,4 +206,4 @@ class RunHost:
         self._live.clear()
 
     def _host_gone(self, host_id: UUID) -> None:
-        self._pool.gone(host_id)
+        self._pool.left(host_id)

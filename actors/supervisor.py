@@ -35,6 +35,7 @@ _tick_s, _whole_s, _hosts_s = 0.5, 10.0, 1.0
 _most_at_once = 1_000
 _rest = 10  # times as long as a full look took: at most a tenth of the time goes into them
 _drain_s = 21.0
+_noticed_s = 3.0  # every process looks once a second who is live
 _linger_s = 60.0  # how long a quarantine host stays when nothing is suspected any more
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class TriggerSupervisor:
         self._nudged = asyncio.Event()
         self._rested_at = 0.0
         self._stopping = False
+        self._rolling = asyncio.Lock()
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -97,6 +99,22 @@ class TriggerSupervisor:
             except (ActorLost, TimeoutError):
                 continue
         return found
+
+    async def roll(self) -> list[str]:
+        """Start every host anew, one after another: each gives its work back first, and others go on with it.
+
+        Returns who it was. Raises ActorLost or TimeoutError when one does not come back; the others are as they were.
+        """
+        rolled = []
+        async with self._rolling:
+            for kind in ("client", "run", "watcher"):
+                for host in list(self._alive[kind]):
+                    await _stopped(host)
+                    await asyncio.sleep(_noticed_s)  # meanwhile it still refuses what is sent to it
+                    await self._hosts.start_anew(host)
+                    self._live.pop(host.name, None)  # it watches nothing yet
+                    rolled.append(host.name)
+        return rolled
 
     async def stop(self) -> None:
         """Drain: watchers first, so that nothing more is fired; then the runs; then who makes their calls."""

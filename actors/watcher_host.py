@@ -82,6 +82,7 @@ class WatcherHost:
     async def stop(self) -> None:
         """Fire nothing more, commit what was begun, end the lease."""
         self._hosting.clear()
+        self._versions.clear()
         await self._fires.close()
         await self._process.close()
 
@@ -132,7 +133,7 @@ class WatcherHost:
         self._versions.clear()
 
     def _host_gone(self, host_id: UUID) -> None:
-        self._pool.gone(host_id)
+        self._pool.left(host_id)
 
 
 def _is_before(trigger: WatchedTrigger, moment: datetime) -> bool:

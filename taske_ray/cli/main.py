@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(up.status)
+app.command()(up.restart)
 app.command()(accounts.login)
 app.command()(keys.rotate_key)
 app.add_typer(accounts.users, name="user")

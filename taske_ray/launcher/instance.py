@@ -79,9 +79,12 @@ class Instance:
         self._watched: tuple[str, ...] = ()
         self._heard_at = 0.0
         self._stops = 0
+        self._rolls = 0
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start, call `on_ready` once `/readyz` answers 200, keep it all running until SIGINT or SIGTERM, stop.
+
+        SIGUSR1 meanwhile starts the hosts anew, one after another.
 
         Raises InUse, StartRefused or Trouble if it cannot be started; everything is ended by then.
         """
@@ -182,6 +185,8 @@ class Instance:
             if time.monotonic() - self._heard_at > SILENT_LIMIT_S:
                 raise Trouble(f"Ray has not answered for {SILENT_LIMIT_S:.0f} s")
             self._mend_database()
+            if self._rolls:
+                self._roll()
             if not self._probe.is_due():
                 continue
             if self._nursery is not None:
@@ -197,6 +202,16 @@ class Instance:
             self._progress("HAProxy hangs; ending it")
             kill(marked(self._place.path, program="haproxy"))
         return not misses and self._probe.is_healthy()
+
+    def _roll(self) -> None:
+        """Hosts in new processes, of a new nursery: it has loaded what is installed now."""
+        assert self._runtime is not None
+        self._rolls = 0
+        self._progress("Starting the hosts anew, one after another")
+        if self._nursery is not None:
+            self._end_nursery()
+            self._spawn_nursery()
+        self._runtime.tell("roll")
 
     def _mend_database(self) -> None:
         """Start the embedded PostgreSQL again if it has ended."""
@@ -241,6 +256,10 @@ class Instance:
             self._heard_at = time.monotonic()
         elif report.event == "cut_off":
             raise Trouble("Ray has given this machine up")
+        elif report.event == "rolled":
+            self._progress(f"Started anew: {', '.join(report.facts['hosts'])}")
+        elif report.event == "not_rolled":
+            self._progress(f"Not all hosts could be started anew: {report.facts['error']}")
         elif report.event == "starting":
             self._progress("Starting the supervisor and the applications")
         elif report.event == "failed":
@@ -286,7 +305,11 @@ class Instance:
         def count(_number: int, _frame: object) -> None:
             self._stops += 1
 
-        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        def count_roll(_number: int, _frame: object) -> None:
+            self._rolls += 1
+
+        wanted = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGUSR1: count_roll}
+        before = {number: signal.signal(number, act) for number, act in wanted.items()}
         try:
             yield
         finally:

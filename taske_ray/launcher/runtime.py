@@ -1,7 +1,8 @@
 """The one process of an instance that loads Ray: starts or joins it, brings Serve and the supervisor up, and ends them.
 
-It is told what to do by lines on its standard input (`serve`, then `stop`) and reports by JSON lines on the pipe whose
-number it is given. End of input means that the launcher is gone: then everything ends at once.
+It is told what to do by lines on its standard input (`serve`, then `stop`; in between `roll`, as often as wanted) and
+reports by JSON lines on the pipe whose number it is given. End of input means that the launcher is gone: then
+everything ends at once.
 """
 
 import asyncio
@@ -102,7 +103,7 @@ async def _serve(wish: Wish, report: Callable[..., None], deployment: Deployment
     from taske_ray.launcher import watchdog  # loads Ray, which begins after the helpers
 
     watching = asyncio.create_task(watchdog.keep(report, here=wish.address == "local"))
-    stopping = await _heard(commands, "stop")
+    stopping = await _stop_heard(commands, report)
     watching.cancel()
     if stopping:
         report("draining")
@@ -155,6 +156,28 @@ async def _deploy(deployment: Deployment) -> None:
     # reach the replicas: there a private network is the wall (docs/operations.md).
     host = "127.0.0.1" if alone else "0.0.0.0"  # noqa: S104
     await asyncio.to_thread(deployment.deploy, f"{ray.get_runtime_context().gcs_address} {host}\n")
+
+
+async def _stop_heard(commands: asyncio.StreamReader, report: Callable[..., None]) -> bool:
+    """Whether `stop` came; until then hosts are started anew as often as told."""
+    rolling = set()
+    while (line := (await commands.readline()).decode().strip()) == "roll":
+        rolling.add(asyncio.create_task(_roll(report)))
+    for task in rolling:
+        task.cancel()
+    return line == "stop"
+
+
+async def _roll(report: Callable[..., None]) -> None:
+    from actors import cluster
+
+    try:
+        supervisor = await cluster.find(cluster.SUPERVISOR)
+        rolled = [] if supervisor is None else await cluster.call(supervisor, "roll")
+    except Exception as error:  # noqa: BLE001 - told to whoever asked; the service goes on
+        report("not_rolled", error=f"{type(error).__name__}: {error}")
+    else:
+        report("rolled", hosts=rolled)
 
 
 async def _drain(wish: Wish) -> None:

@@ -87,6 +87,17 @@ class Service:
             raise RuntimeError(f"it ended with {code}: {self._ends_of_logs()}")
         return time.monotonic() - began
 
+    def kill(self) -> None:
+        """`kill -9` of `taske up`."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def command(self, *arguments: str) -> None:
+        """Run a `taske` command for this instance. Raises CalledProcessError."""
+        subprocess.run([TASKE, *arguments], env=self._environment, check=True, stdout=subprocess.DEVNULL)
+
     def create_account(self) -> None:
         """An admin with an API key: metrics are for admins."""
         command = [str(TASKE), "user", "create", EMAIL, "--admin", "--password-stdin"]

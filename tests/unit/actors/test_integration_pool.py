@@ -127,6 +127,17 @@ async def test_one_user_is_one_client_where_calls_are_limited(clients):
     assert len({await pool.choose(new_id(), None, "c") for _ in range(40)}) > 1
 
 
+async def test_a_client_that_left_may_still_be_heard(pool, clients):
+    """Its last answers count; what it has not answered a second later nobody can know; it gets nothing new."""
+    answered, silent = [asyncio.create_task(pool.perform(call(name))) for name in ("c1", "c2")]
+    await eventually(lambda: sum(len(ids) for *_, ids in clients.submitted) == 2)
+    pool.left(clients.ids[0])
+    pool.outcomes([("c1", Succeeded(1))])
+    assert await answered == Succeeded(1)
+    assert (await pool.perform(call("c3"))).code == "no_client"
+    assert isinstance(await silent, Unknown)
+
+
 async def test_a_client_that_dies_leaves_unknown_outcomes(pool, clients):
     """As soon as the process is gone, its calls are unknown; new ones are not sent to it, and count for nothing."""
     waiting = [asyncio.create_task(pool.perform(call(f"c{n}"))) for n in range(3)]
