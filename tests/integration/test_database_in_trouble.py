@@ -11,6 +11,7 @@ import pytest
 
 from taske_ray.clock import new_id
 from taske_ray.db import hosts
+from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.db.fires import Fire, FireStore
@@ -40,7 +41,9 @@ async def a_trigger(database):
     await database.fetch("INSERT INTO users (id, email) VALUES (%(id)s, %(id)s::text)", {"id": user})
     row = TriggerRow("webhook", "webhook.x", 1, None, {})
     text = TaskText("t", enabled=True, overlap="allow", spec={"actions": []}, pins={}, trigger=row)
-    assert await TaskRows(database).create(owner=user, task_id=task, trigger_id=trigger, task=text, limit=9)
+    entry = Entry(new_id(), "task.create", user)
+    tasks = TaskRows(database)
+    assert await tasks.create(owner=user, task_id=task, trigger_id=trigger, task=text, limit=9, entry=entry)
     return lambda key, size=1: Fire(trigger, user, task, 1, key, new_id(), {"text": os.urandom(size).hex()})
 
 

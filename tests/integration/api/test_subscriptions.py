@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
+from actors.data_keys import DataKeys
 from actors.subscriptions import SubscriptionKeeper
 from taske_ray.clock import SystemClock
 from taske_ray.core.ids import parse_id
@@ -148,7 +149,9 @@ async def keeper(engine_database, database):
     client = IntegrationClient(
         capabilities=CatalogOfCalls(cache),
         connections=ConnectionResolver(
-            engine_database, Keyring(purpose_keys(_master, purposes=["credentials"])), url=URL
+            engine_database,
+            DataKeys(engine_database, Keyring(purpose_keys(_master, purposes=["credentials"]))),
+            url=URL,
         ),
         tokens=MemoryTokens(),
         transport=transport,
