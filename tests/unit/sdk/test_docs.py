@@ -147,7 +147,7 @@ def test_documented_statuses_are_the_servers():
     """The status beside each class is the one that the server answers with."""
     from deployments.shared.problems import statuses
 
-    rows = re.findall(r"^\| (\d{3}) \| `(\w+)`", reference("errors"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d{3}) \| `([A-Z]\w+)`", reference("errors"), re.MULTILINE)
     assert {name: int(status) for status, name in rows} == {
         kind.__name__: status for kind, status in statuses.items() if status < 500 or kind is errors.Unavailable
     }
