@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from taske_ray import errors
+from tests.syntax import parsed
 
 ROOT = Path(__file__).parent.parent
 BASE = {"errors", "clock", "settings", "limits", "logs", "gather", "deadline", "crash_points", "hardening"}
@@ -146,7 +147,7 @@ def _outside(names: Iterator[str]) -> set[str]:
 
 def violations(path: Path, source: str) -> list[str]:
     """Each import rule that a file breaks, in words."""
-    tree, unit = ast.parse(source), _unit(path)
+    tree, unit = parsed(source), _unit(path)
     found = [
         f"{unit} imports {target}"
         for target in sorted({name for name in map(_unit_of_import, _imports(tree)) if name})
@@ -166,7 +167,7 @@ def violations(path: Path, source: str) -> list[str]:
 
 def impurities(source: str) -> list[str]:
     """What a rule must not know: the clock, chance, the outside."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     found = [name for name in _imports(tree) if name.split(".")[0] in IMPURE]
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS:
@@ -225,7 +226,7 @@ def test_planted_impurities_are_caught(source):
 def test_files_say_what_they_are_for(path):
     """Every file that holds anything opens with a docstring, and its name means something."""
     source = (ROOT / path).read_text()
-    assert not source.strip() or ast.get_docstring(ast.parse(source))
+    assert not source.strip() or ast.get_docstring(parsed(source))
     assert path.stem not in VAGUE
 
 
@@ -239,7 +240,7 @@ def test_only_settings_read_the_environment(path):
 
 def connectors(source: str) -> list[str]:
     """What a file could open a connection with."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     found = [name for name in _imports(tree) if any(name == out or name.startswith(f"{out}.") for out in OUTGOING)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import parsed
+
 ROOT = Path(__file__).parents[2]
 
 FLOORS: dict[str, tuple[str, str]] = {
@@ -62,7 +64,7 @@ def test_versions_compare_as_numbers(version_text, older):
 
 
 def _imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -73,7 +75,7 @@ def test_what_is_never_used():
     """No file of ours imports what cannot be used safely here, evaluates text as code, or loads unsafe YAML."""
     for path in (each for folder in ("taske_ray", "actors", "deployments") for each in (ROOT / folder).rglob("*.py")):
         assert not set(_imported(path)) & set(NEVER), path
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node.func for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call, ast.Name) and call.id in ("eval", "exec")], path
         unsafe = ("load", "load_all", "unsafe_load", "full_load")
         named = [call for call in calls if isinstance(call, ast.Attribute) and call.attr in unsafe]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from taske_ray import errors
+from tests.syntax import parsed
 
 _made = {
     errors.TemplateError: lambda: errors.TemplateError("filter_error", "not a number", "/params/text"),
@@ -35,9 +36,9 @@ def test_the_docstring_is_the_message():
 
 
 def _specific_codes():
-    names = {kind.__name__ for kind in _leaves(errors.TaskeError)}
+    names = {kind.__name__ for kind in _leaves(errors.TaskeError) if kind.__module__ == errors.__name__}
     for path in Path(errors.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
                 yield from (
                     k.value.value for k in node.keywords if k.arg == "code" and isinstance(k.value, ast.Constant)

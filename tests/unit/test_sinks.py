@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.egress.sinks import SINKS
+from tests.syntax import parsed
 
 ROOT = Path(__file__).parents[2]
 WAYS = {"send", "dial", "addresses"}
@@ -25,7 +26,7 @@ SENDERS: dict[str, tuple[str, ...] | str] = {
 def senders(source):
     """The functions that send by a transport, or ask it for a socket or an address."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    for function in (node for node in ast.walk(ast.parse(source)) if isinstance(node, functions)):
+    for function in (node for node in ast.walk(parsed(source)) if isinstance(node, functions)):
         if any(_sends(node) for node in ast.walk(function)):
             yield function.name
 

@@ -11,6 +11,7 @@ from taske_ray.security.credentials import credential_place, hints, seal_credent
 from taske_ray.security.opening import open_value
 from taske_ray.security.sealed import VaultError
 from taske_ray.security.vault import Keyring, open_sealed, purpose_keys
+from tests.syntax import parsed
 
 USER, CONNECTION = UUID(int=1), UUID(int=2)
 RING = Keyring(purpose_keys(bytes(range(32))))
@@ -53,7 +54,7 @@ def importers_of(*modules):
         for path in (ROOT / package).rglob("*.py"):
             names = {
                 alias.name if isinstance(node, ast.Import) else f"{node.module}.{alias.name}"
-                for node in ast.walk(ast.parse(path.read_text("utf-8")))
+                for node in ast.walk(parsed(path.read_text("utf-8")))
                 if isinstance(node, ast.Import | ast.ImportFrom)
                 for alias in node.names
             }
