@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -58,9 +58,9 @@ class Directory:
         """The live hosts of one kind, one incarnation per name."""
         return [self._live[host_id] for host_id in self._names.get(kind, {}).values()]
 
-    def pick(self, kind: str, key: bytes) -> UUID | None:
-        """The live host that `key` belongs to; None when there is none."""
-        names = self._names.get(kind)
+    def pick(self, kind: str, key: bytes, *, without: Container[UUID] = ()) -> UUID | None:
+        """The live host that `key` belongs to, `without` some; None when there is none."""
+        names = {name: host for name, host in self._names.get(kind, {}).items() if host not in without}
         if not names:
             return None
         return names[rendezvous(key, list(names))] if len(names) > 1 else next(iter(names.values()))

@@ -108,13 +108,15 @@ class IntegrationClient:
         if settings.smtp_url:
             process.every(lambda: _mail_s, self._send_mails)
 
-    async def submit(self, reply_to: str, calls: list[Call], recorded: Sequence[str] = ()) -> None:
+    async def submit(self, to: UUID, reply_to: str, calls: list[Call], recorded: Sequence[str] = ()) -> None:
         """Begin these calls; each outcome goes to the `outcomes` of the actor named `reply_to`.
 
-        `recorded` are earlier calls whose outcomes are in the database.
+        They were meant for the client `to`. When that one is gone and Ray has started this process in its place, none
+        is begun: their intents name the other, of whom nobody could learn what became of them. `recorded` are earlier
+        calls whose outcomes are in the database.
         """
         self._client.acknowledge(recorded)
-        if self._draining:
+        if self._draining or to != self._process.lease.host_id:
             for call in calls:
                 self._to(reply_to).put((call.id, _leaving()))
             return
@@ -234,4 +236,4 @@ class IntegrationClient:
 
 def _leaving() -> Failed:
     """A call that comes too late waits a moment: another client, or this one's next process, makes it."""
-    return Failed(ErrorClass.TRANSIENT, "no_client", "This integration client is about to end.", sent=False)
+    return Failed(ErrorClass.TRANSIENT, "no_client", "The integration client has ended or is about to.", sent=False)

@@ -66,14 +66,19 @@ class IntegrationPool:
     async def choose(self, user_id: UUID, connection_id: UUID | None, call_id: str) -> UUID | None:
         """The client that a call belongs to; None when there is none. An intent names it before the call is made."""
         key = client_key(user_id, connection_id, call_id, by_user=self._by_user)
-        client = self._directory.pick("client", key)
+        client = self._pick(key)
         if client is None:  # early after a start: look once more before the call is put off
             try:
                 await self._directory.look()
             except Unavailable:
                 return None
-            client = self._directory.pick("client", key)
+            client = self._pick(key)
         return client
+
+    def _pick(self, key: bytes) -> UUID | None:
+        """A client that died a moment ago may stand in the rows still: its calls go where they will go without it."""
+        now = asyncio.get_running_loop().time()
+        return self._directory.pick("client", key, without={one for one, until in self._shunned.items() if until > now})
 
     async def perform(self, call: Call, at: UUID | None = None) -> Outcome:
         """Hand the call to its client and return the outcome; whatever happens to the client, there is one.
@@ -100,7 +105,10 @@ class IntegrationPool:
 
         A call that its client never had is `never_began`. None: nobody can tell.
         """
+        if not self._is_live(question.client):  # perhaps it began after our last look
+            await self._directory.look()
         if not self._is_live(question.client):
+            _log.info("nobody can tell what became of %s: its client is gone", question.call_id)
             return None
         try:
             answer: Outcome | None = await self._directory.call(
@@ -120,7 +128,7 @@ class IntegrationPool:
         for client in list(self._recorded):
             ids = self._recorded.pop(client)
             try:
-                await self._directory.call(client, "submit", self._reply_to, [], ids, timeout_s=_grace_s)
+                await self._directory.call(client, "submit", client, self._reply_to, [], ids, timeout_s=_grace_s)
             except (ActorLost, TimeoutError):
                 continue  # its outcomes went with it, or are forgotten in time
 
@@ -168,7 +176,7 @@ class IntegrationPool:
 
             async def send(batch: list[Call]) -> None:
                 recorded = self._recorded.pop(client, [])
-                await self._directory.call(client, "submit", self._reply_to, batch, recorded)
+                await self._directory.call(client, "submit", client, self._reply_to, batch, recorded)
 
             outbox = self._outboxes[client] = Outbox(send, lost=self._lost)
             self._watches[client] = asyncio.create_task(self._watch(client))

@@ -173,13 +173,16 @@ class Directory:
         self.calls: list[tuple[Any, ...]] = []
         self.answer = answer
 
-    def pick(self, _kind: str, _key: bytes) -> UUID:
+    def pick(self, _kind: str, _key: bytes, *, without: Any = ()) -> UUID:  # noqa: ARG002 - as the port has it
         """The client."""
         return CLIENT
 
     def of_kind(self, _kind: str) -> list[Any]:
         """The client's row."""
         return [SimpleNamespace(id=CLIENT)]
+
+    async def look(self) -> None:
+        """Nothing new."""
 
     async def call(self, host_id: UUID, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Answer, or be lost."""
@@ -215,7 +218,7 @@ async def test_recorded_outcomes_are_told_when_no_call_takes_them_along():
     pool.acknowledge("c2", CLIENT)
     await pool.tell_recorded()
     await pool.tell_recorded()
-    assert [call[1:5] for call in directory.calls] == [("submit", "me", [], ["c1", "c2"])]
+    assert [call[1:6] for call in directory.calls] == [("submit", CLIENT, "me", [], ["c1", "c2"])]
 
 
 async def test_a_call_is_refused_when_the_client_of_its_intent_is_gone():
@@ -231,6 +234,11 @@ class Ledger:
 
     def __init__(self, outcome: Any) -> None:
         self.outcome = outcome
+        self.acknowledged: list[str] = []
+
+    def acknowledge(self, call_ids: Any) -> None:
+        """Forget them."""
+        self.acknowledged += call_ids
 
     async def outcomes_of(self, _call_id: str, **_asker: Any) -> Any:
         """What it knows."""
@@ -260,3 +268,16 @@ async def test_a_call_that_a_client_never_had_was_not_sent():
     client._client = Ledger(None)
     outcome = await client.outcome_of(QUESTION)
     assert (outcome.code, outcome.sent) == (never_began, False)
+
+
+async def test_a_call_that_was_meant_for_an_earlier_incarnation_is_not_begun():
+    """Its intent names a process that is gone, of whom nobody could learn what came of it: it is sent back unsent."""
+    client = IntegrationClient.__new__(IntegrationClient)
+    client._process = SimpleNamespace(lease=SimpleNamespace(host_id=CLIENT))
+    client._client, client._draining = Ledger(None), False
+    replies: list[Any] = []
+    client._replies = {"me": SimpleNamespace(put=replies.append)}
+    call = Call("c1", UUID(int=3), "http.request", 1, {}, "2027-05-04T12:00:00Z")
+    await client.submit(UUID(int=8), "me", [call], ["c0"])
+    assert [(call_id, outcome.code, outcome.sent) for call_id, outcome in replies] == [("c1", "no_client", False)]
+    assert client._client.acknowledged == ["c0"]

@@ -30,10 +30,11 @@ class Clients:
         self.recorded = []
         self.remembered = {}
 
-    def pick(self, kind, key):
+    def pick(self, kind, key, *, without=()):
         """Pick."""
         assert kind == "client"
-        return self.ids[key[-1] % len(self.ids)] if self.ids else None
+        ids = [client for client in self.ids if client not in without]
+        return ids[key[-1] % len(ids)] if ids else None
 
     def of_kind(self, kind):
         """Of kind."""
@@ -56,7 +57,8 @@ class Clients:
             raise ActorLost
         if method == "outcome_of":
             return self.remembered.get(args[0].call_id)
-        reply_to, calls, recorded = args
+        to, reply_to, calls, recorded = args
+        assert to == client
         self.recorded += recorded
         self.submitted.append((client, reply_to, [call.id for call in calls]))
         return None
@@ -154,6 +156,16 @@ async def test_a_client_that_dies_leaves_unknown_outcomes(pool, clients):
     await eventually(lambda: clients.submitted[-1][2] == ["again"])
     pool.outcomes([("again", Succeeded(1))])
     assert await waiting == Succeeded(1)
+
+
+async def test_calls_pass_by_a_client_that_has_just_died(pool, clients):
+    """While the rows still show it, its calls are given to another; without another they wait."""
+    dead, other = clients.ids[0], new_id()
+    clients.ids = [dead, other]
+    pool.gone(dead)
+    assert {await pool.choose(new_id(), None, f"c{n}") for n in range(20)} == {other}
+    clients.ids = [dead]
+    assert await pool.choose(new_id(), None, "c") is None
 
 
 async def test_a_client_that_the_rows_declare_gone_does_too(pool, clients):
