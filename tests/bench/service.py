@@ -44,6 +44,7 @@ class Service:
         self._environment = _without_ours(os.environ) | {
             "TASKE_DATA_DIR": str(self.data_dir),
             "TASKE_EGRESS_ALLOW": f"127.0.0.1:{receiver.port}",
+            "TASKE_LIMIT_TOKEN_PER_MIN": "none",  # one client makes 10,000 tasks as fast as it can
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
