@@ -27,11 +27,14 @@ router = new_router()
 _text: dict[str, Any] = {"schema": {"type": "string"}}
 _metrics: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": _text}}}
 _page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _text}}}
-_file_of_a_page: dict[int | str, dict[str, Any]] = {200: {"content": {"text/css": _text, "text/javascript": _text}}}
+_file_of_a_page: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/css": _text, "text/javascript": _text, "image/svg+xml": _text}}
+}
 _health = ("/healthz", "/readyz")
 _pages = {
     "docs.css": "text/css",
-    **dict.fromkeys(("docs.js", "verify.js", "reconnect.js"), "text/javascript"),
+    "icon.svg": "image/svg+xml",
+    **dict.fromkeys(("docs.js", "letter.js", "reconnect.js"), "text/javascript"),
 }
 
 
@@ -97,8 +100,26 @@ async def docs() -> Response:
 
 @router.get("/verify", response_class=Response, openapi_extra=needs("public"), responses=_page)
 async def verify() -> Response:
-    """Where the link in a mail leads."""
+    """Where the mail that asks to confirm an address leads."""
     return _file("verify.html", "text/html")
+
+
+@router.get("/email", response_class=Response, openapi_extra=needs("public"), responses=_page)
+async def email() -> Response:
+    """Where the mail to an account's new address leads."""
+    return _file("email.html", "text/html")
+
+
+@router.get("/reset", response_class=Response, openapi_extra=needs("public"), responses=_page)
+async def reset() -> Response:
+    """Where the mail about a forgotten password leads."""
+    return _file("reset.html", "text/html")
+
+
+@router.get("/not-me", response_class=Response, openapi_extra=needs("public"), responses=_page)
+async def not_me() -> Response:
+    """Where mails about an account lead whoever did not do what they tell of."""
+    return _file("not-me.html", "text/html")
 
 
 @router.get("/reconnect", response_class=Response, openapi_extra=needs("public"), responses=_page)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from deployments.shared.front import Front
 from deployments.shared.gate import Gate, GatedRoute
 from deployments.shared.headers import protecting_headers
+from deployments.shared.pages import refusal_page, wants_page
 from deployments.shared.problems import invalid_input, problem_of, refusal, request_id_of
 from deployments.shared.rates import Rates
 from taske_ray.errors import TaskeError
@@ -90,7 +91,7 @@ class _Cors(CORSMiddleware):
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, TaskeError)
-    return problem_of(error, instance=request.scope["path"], request_id=request_id_of(request))
+    return _shown(request, problem_of(error, instance=request.scope["path"], request_id=request_id_of(request)))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -101,8 +102,13 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return refusal(error.status_code, request, {"Allow": ", ".join(_methods(request))})
-    return refusal(error.status_code, request, error.headers)
+        return _shown(request, refusal(error.status_code, request, {"Allow": ", ".join(_methods(request))}))
+    return _shown(request, refusal(error.status_code, request, error.headers))
+
+
+def _shown(request: Request, problem: Response) -> Response:
+    """Programs get the problem; a person who opened the address gets a page that says the same."""
+    return refusal_page(problem) if request.method == "GET" and wants_page(request) else problem
 
 
 def _methods(request: Request) -> list[str]:

@@ -73,6 +73,14 @@ document.getElementById("find").addEventListener("input", (event) => {
   const wanted = event.target.value.toLowerCase();
   for (const entry of document.querySelectorAll("details")) entry.hidden = !entry.dataset.text.includes(wanted);
 });
+// Where a login at a provider ends that named no other page (`GET /auth/login/{provider}`).
+const landed = new URLSearchParams(location.hash.slice(1));
+if (landed.has("error") || landed.has("second_factor")) {
+  const text = landed.has("error")
+    ? `The login did not work: ${landed.get("error").replaceAll("_", " ")}.`
+    : "This account asks for a second factor: see POST /auth/login/second-factor.";
+  document.querySelector("header").prepend(make("p", text, "notice"));
+}
 fetch("/openapi.json").then((answer) => answer.json()).then(show).catch((error) => {
   document.getElementById("about").textContent = `The document could not be loaded: ${error.message}`;
 });

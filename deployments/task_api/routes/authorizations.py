@@ -10,8 +10,8 @@ from deployments.shared.answers import answer
 from deployments.shared.application import router as new_router
 from deployments.shared.browser import browser_of, remember_browser
 from deployments.shared.gate import Caller, needs
-from deployments.shared.problems import statuses
-from deployments.task_api.pages import onward, page, question, wants_page
+from deployments.shared.pages import onward, page, question, wants_page
+from deployments.shared.problems import status_of
 from deployments.task_api.parts import Services
 from taske_ray.errors import TaskeError
 from taske_ray.schemas import connections as wire
@@ -123,8 +123,7 @@ def _asked(needed: ConfirmationNeeded, values: dict[str, str | None]) -> Respons
 
 
 def _told(refused: TaskeError) -> Response:
-    status = next((statuses[kind] for kind in type(refused).__mro__ if kind in statuses), 500)
-    return page("Not connected", refused.message, status=status)
+    return page("Not connected", refused.message, status=status_of(refused))
 
 
 def _is_secure(request: Request) -> bool:

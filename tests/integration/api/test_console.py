@@ -1,8 +1,12 @@
 """`/` over HTTP: health, metrics, the one OpenAPI document and its page."""
 
+import re
+from importlib.resources import files
+
 import pytest
 
 pytestmark = pytest.mark.integration
+_letters = files("taske_ray.services").joinpath("letter_texts")
 
 
 async def test_health_and_readiness_say_yes_or_no(console, readiness):
@@ -66,13 +70,13 @@ async def test_texts_and_pages_are_documented_with_their_media_types(console, ad
 async def test_pages_use_bundled_files_only(console):
     """The pages load nothing from elsewhere and nothing inline, and their files are there."""
     assert (await console.get("/")).headers["location"] == "/docs"
-    for page in ("/docs", "/verify"):
+    for page in ("/docs", "/verify", "/email", "/reset", "/not-me", "/reconnect"):
         answer = await console.get(page)
         assert answer.headers["content-type"].startswith("text/html")
         assert "http://" not in answer.text
         assert "https://" not in answer.text
         assert "script-src 'self'" in answer.headers["content-security-policy"]
-    for name in ("docs.js", "docs.css", "verify.js"):
+    for name in ("docs.js", "docs.css", "icon.svg", "letter.js", "reconnect.js"):
         assert (await console.get(f"/static/{name}")).status_code == 200
     assert (await console.get("/static/..%2fapp.py")).status_code == 404
 
@@ -83,3 +87,29 @@ async def test_what_is_not_there_is_a_problem(console):
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["instance"] == "/nothing/here"
+
+
+@pytest.mark.parametrize("locale", ["en", "ko", "ja"])
+async def test_every_link_in_a_mail_leads_to_a_page(console, locale):
+    """The addresses that mails name are pages, and send the token where the mail says, too."""
+    texts = [path.read_text(encoding="utf-8") for path in _letters.joinpath(locale).iterdir()]
+    links = {link for text in texts for link in re.findall(r"\{url\}(/[a-z-]+)#token=", text)}
+    assert links == {"/verify", "/email", "/reset", "/not-me"}
+    for link in links:
+        page = (await console.get(link)).text
+        [target] = re.findall(r'data-to="([^"]+)"', page)
+        assert [text for text in texts if f"{{url}}{link}#token=" in text and f"POST {target}" in text]
+
+
+async def test_a_person_gets_a_page_and_a_program_a_problem(console):
+    """Who opens a wrong address in a browser reads a sentence and the request's id, with status and headers as ever."""
+    headers = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path, status in (("/<b>nothing</b>", 404), ("/metrics", 401)):
+        shown, told = await console.get(path, headers=headers), await console.get(path)
+        assert (shown.status_code, told.status_code) == (status, status)
+        assert shown.headers["content-type"].startswith("text/html")
+        assert shown.headers["x-request-id"] in shown.text
+        assert "<b>" not in shown.text
+        assert shown.headers.get("www-authenticate") == told.headers.get("www-authenticate")
+        assert shown.headers["content-security-policy"] == told.headers["content-security-policy"]
+    assert (await console.post("/docs", headers=headers)).headers["content-type"] == "application/problem+json"

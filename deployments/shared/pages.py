@@ -1,8 +1,10 @@
-"""The few pages that a browser sees when it comes back from a provider. Everything in them is escaped text."""
+"""The few pages that an app makes itself: back from a provider, and refusals. All that they say is escaped text."""
 
 from collections.abc import Mapping
 from html import escape
+from http import HTTPStatus
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -16,9 +18,11 @@ def page(title: str, text: str, *, status: int = 200, more: str = "") -> Respons
     """A page with one sentence; `more` is HTML of ours."""
     return HTMLResponse(
         "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<title>Taske on Ray: {escape(title)}</title><link rel="stylesheet" href="/static/docs.css"></head>'
-        f"<body><h1>{escape(title)}</h1><p>{escape(text)}</p>{more}</body></html>\n",
+        '<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Taske on Ray: {escape(title)}</title>"
+        '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/docs.css"></head>'
+        f'<body class="alone"><h1>{escape(title)}</h1><p>{escape(text)}</p>{more}</body></html>\n',
         status,
     )
 
@@ -31,6 +35,17 @@ def question(title: str, text: str, button: str, values: Mapping[str, str | None
         if value is not None
     )
     return page(title, text, more=f'<form method="get">{inputs}<button>{escape(button)}</button></form>')
+
+
+def refusal_page(problem: Response) -> Response:
+    """A problem for whoever opened an address of ours in a browser, with what to name when asking about it."""
+    said = orjson.loads(problem.body)
+    small = f"{said['status']} {said['code']}, request {said['request_id']}"
+    more = f'<p><a href="/docs">The HTTP API of this service</a></p><p class="small">{escape(small)}</p>'
+    shown = page(HTTPStatus(problem.status_code).phrase, said["detail"], status=problem.status_code, more=more)
+    kept = {name: value for name, value in problem.headers.items() if not name.startswith("content-")}
+    shown.headers.update(kept)
+    return shown
 
 
 def onward(path: str, connection: str) -> Response:
