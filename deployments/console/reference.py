@@ -32,7 +32,8 @@ def _path(path: str, verbs: dict[str, Any]) -> Iterator[str]:
 def _operation(operation: dict[str, Any]) -> Iterator[str]:
     yield operation.get("description") or operation.get("summary", "")
     bound = ", also for API keys that are bound to one task" if "x-one-task" in operation else ""
-    yield f"\nPermission: `{operation.get('x-permission', 'public')}`{bound}."
+    due = ", also while a new password is due" if "x-password-due" in operation else ""
+    yield f"\nPermission: `{operation.get('x-permission', 'public')}`{bound}{due}."
     for parameter in operation.get("parameters", ()):
         needed = "" if parameter.get("required") else ", optional"
         told = f": {parameter['description']}" if parameter.get("description") else ""

@@ -25,9 +25,10 @@ Route = Callable[[Request], Coroutine[Any, Any, Response]]
 _kept_headers = ("etag", "location")
 
 
-def needs(permission: Permission, *, one_task: bool = False) -> dict[str, Any]:
-    """The `openapi_extra` that names a route's permission; `one_task`: a key that is bound to one task may, too."""
-    return {"x-permission": permission} | ({"x-one-task": True} if one_task else {})
+def needs(permission: Permission, *, one_task: bool = False, password_due: bool = False) -> dict[str, Any]:
+    """The `openapi_extra` that names a route's permission; who else may, too, is as in `Principal.require`."""
+    marks = {"x-one-task": one_task, "x-password-due": password_due}
+    return {"x-permission": permission} | {name: True for name, marked in marks.items() if marked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,13 @@ class Gate:
     idempotency: Idempotency | None = None
     intake: Intake = field(default_factory=Intake)
 
-    async def admit(self, request: Request, permission: Permission, route: Route, *, one_task: bool) -> Response:
-        """Answer one request. Raises what refuses it."""
+    async def admit(self, request: Request, permission: Permission, route: Route, **marks: bool) -> Response:
+        """Answer one request; `marks` as in `needs`. Raises what refuses it."""
         _refuse_nul(request)
         principal = None
         if permission != "public":
             principal = await self.authentication.authenticate(request.headers.get("authorization"))
-            principal.require(permission, one_task=one_task)
+            principal.require(permission, **marks)
         request.state.principal = principal
         confine(principal)
         acting(principal, request.client.host if request.client else None)
@@ -88,10 +89,11 @@ class GatedRoute(APIRoute):
         permission: Permission | None = extra.get("x-permission")
         if permission is None:
             raise RuntimeError(f"the route {self.path} names no permission: openapi_extra=needs(…)")
+        marks = {"one_task": "x-one-task" in extra, "password_due": "x-password-due" in extra}
 
         async def through_the_gate(request: Request) -> Response:
             gate: Gate = request.app.state.gate
-            return await gate.admit(request, permission, route, one_task="x-one-task" in extra)
+            return await gate.admit(request, permission, route, **marks)
 
         return through_the_gate
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taske_ray.cli.output import is_terminal, say
+from taske_ray.cli.output import complain, is_terminal, say
 
 if TYPE_CHECKING:
     from taske_ray.errors import SecondFactorRequired
+    from taske_ray.schemas.auth import TokenPair
     from taske_ray.sdk.client import Taske
 
 users = typer.Typer(no_args_is_help=True, help="Accounts, made by the operator.")
@@ -120,24 +121,36 @@ def _new_key(address: str, email: str, password: str, code: str | None) -> str:
 
     with Taske(address) as taske:
         try:
-            taske.account.login(email, password, code=code)
+            tokens = taske.account.login(email, password, code=code)
         except SecondFactorRequired as due:
-            taske.account.second_factor(due.challenge, _code_for(due))
-        return _made_key(taske)
+            tokens = taske.account.second_factor(due.challenge, _code_for(due))
+        return _made_key(taske, tokens)
 
 
 def _key_after(address: str, challenge: str, code: str) -> str:
     from taske_ray.sdk.client import Taske
 
     with Taske(address) as taske:
-        taske.account.second_factor(challenge, code)
-        return _made_key(taske)
+        return _made_key(taske, taske.account.second_factor(challenge, code))
 
 
-def _made_key(taske: "Taske") -> str:
+def _made_key(taske: "Taske", tokens: "TokenPair") -> str:
+    if tokens.password_change_required:
+        _choose_password(taske)
     key: str = taske.api_keys.create(f"taske login on {socket.gethostname()}").key
     taske.account.logout()
     return key
+
+
+def _choose_password(taske: "Taske") -> None:
+    """Until there is another one, this session may do nothing else."""
+    from taske_ray.errors import Forbidden
+
+    told = "This account was in danger and needs another password"
+    if not is_terminal():
+        raise Forbidden(f"{told}: log in on a terminal, or reset it by mail", code="password_change_required")
+    complain(f"{told}.")
+    taske.account.change_password(read_password(from_stdin=False, twice=True))
 
 
 def _code_for(due: "SecondFactorRequired") -> str:

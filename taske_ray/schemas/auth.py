@@ -48,7 +48,10 @@ class TokenPair(Output):
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the scheme's name
     expires_in: int = Field(description="seconds", examples=[600])
     refresh_token: str
-    password_change_required: bool = Field(default=False, description="the account was in danger: choose another one")
+    password_change_required: bool = Field(
+        default=False,
+        description="the account was in danger: the session may do nothing until it has another",
+    )
 
 
 class SecondFactor(Output):

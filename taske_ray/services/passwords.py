@@ -5,7 +5,7 @@ from datetime import timedelta
 from taske_ray.db import login_failures, one_time_tokens, second_factors, users
 from taske_ray.db.database import Database, Transaction
 from taske_ray.db.tables import User
-from taske_ray.errors import Forbidden, Unauthenticated
+from taske_ray.errors import Forbidden, Invalid, Unauthenticated
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.passwords import check_password
 from taske_ray.security.tokens import digest
@@ -38,6 +38,9 @@ class Passwords:
     async def change(self, principal: Principal, password: str, origin: Origin) -> Tokens:
         """Another password for who is logged in, and one new session instead of all. Raises Invalid."""
         check_password(password, address=principal.email)
+        async with self._database.transaction(owner=principal.user_id) as tx:
+            known = await users.get_user(tx, owner=principal.user_id)
+        await self._refuse_the_old(known, password)
         hashed = await self._hashing.hash(password)
         async with self._database.transaction(owner=principal.user_id) as tx:
             user = await users.lock_user(tx, owner=principal.user_id)
@@ -69,10 +72,18 @@ class Passwords:
         if user is None:
             raise bad_token()
         check_password(password, address=user.email)
+        await self._refuse_the_old(user, password)
         proof = await self._proof(user, code, origin) if enrolled else None
         hashed = await self._hashing.hash(password)
         async with self._database.transaction() as tx:
             await self._finish_reset(tx, hashed_token, hashed, proof, origin)
+
+    async def _refuse_the_old(self, user: User | None, password: str) -> None:
+        """Whoever was in the account may know its password: the next one is another. Raises Invalid."""
+        if user is None or not (user.password_due or user.compromised_at) or user.password_hash is None:
+            return
+        if await self._hashing.verify(user.password_hash, password):
+            raise Invalid.at("/password", "not_new", "The account was in danger: choose another password than before")
 
     async def _proof(self, user: User, code: str | None, origin: Origin) -> Proof:
         if not code:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from taske_ray.clock import Clock, new_id
 from taske_ray.core.ids import format_id, parse_id
-from taske_ray.db import challenges, sessions
+from taske_ray.db import challenges, sessions, users
 from taske_ray.db.database import Database, Transaction
 from taske_ray.db.sessions import Presented
 from taske_ray.db.tables import Session
@@ -121,12 +121,14 @@ class Sessions:
                 tx, digest=hashed, successor=digest(successor), sealed=sealed, grace=grace
             )
             lives_s = await self._renewed(tx, found, successor, origin) if found else None
-        if found is None or lives_s is None:
+            user = await users.get_user(tx, owner=found.user_id) if found else None
+        if found is None or lives_s is None or user is None:
             raise Unauthenticated
         if not found.fresh:
             assert found.successor_sealed is not None
             successor = (await self._sealer.open(bytes(found.successor_sealed), _place(hashed), owner=None)).decode()
-        return Tokens(await self._access(found.user_id, found.session_id), successor, lives_s)
+        access = await self._access(found.user_id, found.session_id)
+        return Tokens(access, successor, lives_s, user.password_due)
 
     async def log_out(self, principal: Principal, origin: Origin) -> None:
         """End the caller's session; access and refresh tokens die at once."""

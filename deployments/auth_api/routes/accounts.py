@@ -41,7 +41,7 @@ async def resend(body: wire.Forgotten, services: Services, request: Request) -> 
     return answer(_mailed, 202)
 
 
-@router.get("/me", response_model=wire.Me, openapi_extra=needs("read", one_task=True))
+@router.get("/me", response_model=wire.Me, openapi_extra=needs("read", one_task=True, password_due=True))
 async def get_me(caller: Caller, services: Services) -> Response:
     """The caller's account."""
     return answer(await services.accounts.get(owner=caller.user_id))

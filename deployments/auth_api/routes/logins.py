@@ -58,14 +58,16 @@ async def refresh(
     return handed_out(request, await services.sessions.refresh(token, origin_of(request)))
 
 
-@router.post("/reauthenticate", status_code=204, response_class=Response, openapi_extra=needs("session"))
+@router.post(
+    "/reauthenticate", status_code=204, response_class=Response, openapi_extra=needs("session", password_due=True)
+)
 async def reauthenticate(body: wire.Reauthentication, caller: Caller, services: Services, request: Request) -> Response:
     """Prove again who you are: for ten minutes this session may change what protects the account."""
     await services.logins.reauthenticate(caller, body.password, body.code, origin_of(request))
     return nothing()
 
 
-@router.post("/logout", status_code=204, response_class=Response, openapi_extra=needs("session"))
+@router.post("/logout", status_code=204, response_class=Response, openapi_extra=needs("session", password_due=True))
 async def log_out(
     caller: Caller,
     services: Services,

@@ -17,7 +17,7 @@ _refused: dict[int | str, dict[str, Any]] = {401: {}, 403: {}}
 _mailed = {"detail": "If the address can be used, a mail says how to go on."}
 
 
-@router.post("/password", response_model=wire.TokenPair, openapi_extra=needs("recent"))
+@router.post("/password", response_model=wire.TokenPair, openapi_extra=needs("recent", password_due=True))
 async def change_password(body: wire.NewPassword, caller: Caller, services: Services, request: Request) -> Response:
     """Choose another password. Every session ends; the answer has the tokens of a new one."""
     return handed_out(request, await services.passwords.change(caller, body.password, origin_of(request)))

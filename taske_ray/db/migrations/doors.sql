@@ -14,11 +14,12 @@ $$;
 
 -- Every request with an access token: by primary key, so that revocation acts on the next one.
 CREATE OR REPLACE FUNCTION caller_of_session(wanted uuid, issued_at double precision, signed_by text)
-RETURNS TABLE (user_id uuid, email text, role text, locale text, session_id uuid, recent boolean)
+RETURNS TABLE (user_id uuid, email text, role text, locale text, session_id uuid, recent boolean, password_due boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 BEGIN
     RETURN QUERY
-    SELECT u.id, u.email, u.role, u.locale, s.id, s.authenticated_at > clock_timestamp() - interval '10 minutes'
+    SELECT u.id, u.email, u.role, u.locale, s.id, s.authenticated_at > clock_timestamp() - interval '10 minutes',
+           u.password_due
     FROM sessions s
     JOIN users u ON u.id = s.user_id
     WHERE s.id = wanted

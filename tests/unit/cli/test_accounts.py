@@ -95,6 +95,25 @@ def test_login_goes_on_with_a_mailed_code(taske, auth_service, monkeypatch):
     assert read_login().api_key == "tsk_new"
 
 
+def test_login_asks_for_another_password_where_one_is_due(taske, auth_service, monkeypatch):
+    """After a theft: on a terminal the new one is asked for and set, then comes the key; else it is refused."""
+    url, received = auth_service
+    monkeypatch.setitem(ANSWERS, "POST /auth/login", PAIR | {"password_change_required": True})
+    monkeypatch.setitem(ANSWERS, "POST /auth/password", PAIR | {"access_token": "another"})
+    login = ("login", "--url", url, "--email", "mina@example.com", "--password-stdin")
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    assert taske(*login) == 1
+    assert "another password" in taske.err
+    assert [call for call, _, _ in received] == ["POST /auth/login"]
+    monkeypatch.setattr("taske_ray.cli.accounts.is_terminal", lambda: True)
+    monkeypatch.setattr("typer.prompt", lambda *_, **_options: "battery staple")
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    assert taske(*login) == 0
+    asked = {call: (who, body) for call, who, body in received}
+    assert json.loads(asked["POST /auth/password"][1]) == {"password": "battery staple"}
+    assert asked["POST /auth/api-keys"][0] == "Bearer another"
+
+
 def test_login_with_a_key(taske, auth_service, monkeypatch):
     """A key from standard input is tried and saved."""
     url, received = auth_service
