@@ -29,10 +29,12 @@ class Remembered(Generic[Document]):
     async def get(self, *, newer: bool = False) -> Document:
         """The document, at most an hour old where the provider answers. Raises ProviderAway.
 
-        `newer`: what is here lacks something; the provider is asked again, every 30 s at most.
+        `newer`: what is here lacks something; the provider is asked again, every 30 s at most. Who comes while it is
+        being asked waits for the answer, or takes what is here where that will do.
         """
         asked = self._monotonic()
-        if self._is_due(newer=newer):
+        will_do = self._document is not None and not newer
+        if self._is_due(newer=newer) and not (will_do and self._turn.locked()):
             async with self._turn:
                 if self._tried_at < asked and self._is_due(newer=newer):
                     await self._look()
@@ -47,9 +49,9 @@ class Remembered(Generic[Document]):
         return (newer or now - self._fetched_at >= fresh_s) and now - self._tried_at >= pause_s
 
     async def _look(self) -> None:
-        self._tried_at = self._monotonic()
         try:
             self._document = await self._fetch()
-        except ProviderAway:
-            return  # the one from before goes on to serve
-        self._fetched_at = self._tried_at
+        except ProviderAway:  # the one from before goes on to serve
+            self._tried_at = self._monotonic()
+        else:
+            self._fetched_at = self._tried_at = self._monotonic()
