@@ -13,7 +13,7 @@ from actors.outbox import Outbox
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome, Unknown
 from taske_ray.db.database import Database
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fire_values import AssignedRun
 from taske_ray.limits import Limits
 
 _parts = ("run", "client")

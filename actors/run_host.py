@@ -20,7 +20,8 @@ from actors.workflow_run import Trust, WorkflowRun
 from taske_ray import logs
 from taske_ray.core.ids import format_id
 from taske_ray.crash_points import reach
-from taske_ray.db.fires import AssignedRun, FireStore
+from taske_ray.db.fire_values import AssignedRun
+from taske_ray.db.fires import FireStore
 from taske_ray.db.run_ends import RunEnds
 from taske_ray.db.runs import Advance, RecordedStep, RunStore
 from taske_ray.errors import Unavailable

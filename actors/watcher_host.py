@@ -22,7 +22,8 @@ from actors.watchers.cron import CronWatcher
 from actors.watchers.poll import PollWatcher
 from actors.watchers.ports import Ports
 from actors.watchers.webhook import WebhookWatcher
-from taske_ray.db.fires import Fired, FireStore, PollFire, PollFired, ScheduleFire
+from taske_ray.db.fire_values import Fired, PollFire, PollFired, ScheduleFire
+from taske_ray.db.fires import FireStore
 from taske_ray.db.triggers import TriggerStore, WatchedTrigger
 from taske_ray.errors import NotFound
 

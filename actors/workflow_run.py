@@ -29,7 +29,7 @@ from taske_ray.core.retry import IdempotencyClass
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, Step, StepStatus, parse_attempt
 from taske_ray.core.times import format_time
 from taske_ray.crash_points import reach
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fire_values import AssignedRun
 from taske_ray.db.mail_outbox import message_id
 from taske_ray.db.runs import (
     Advance,

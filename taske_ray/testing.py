@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.clock import new_id
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fire_values import AssignedRun
 from taske_ray.db.runs import Advance, Advanced, MailWritten, RecordedStep, StepWritten
 
 

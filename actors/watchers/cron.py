@@ -16,7 +16,7 @@ from taske_ray.core.misfire import Due, Firing, Misfire, due
 from taske_ray.core.schedule import Schedule, fire_key, parse_cron
 from taske_ray.core.times import format_time
 from taske_ray.crash_points import reach
-from taske_ray.db.fires import Fire, ScheduleFire, Skip
+from taske_ray.db.fire_values import Fire, ScheduleFire, Skip
 from taske_ray.db.triggers import WatchedTrigger
 
 _look_again = timedelta(seconds=1)

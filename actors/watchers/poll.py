@@ -15,7 +15,7 @@ from taske_ray.core.outcome import Failed, Fetched, Succeeded, Unknown
 from taske_ray.core.polling import PollDecision, back_off, cursor_scope, decide, item_keys, needs_ledger, parse_state
 from taske_ray.core.times import format_time, parse_duration
 from taske_ray.crash_points import reach
-from taske_ray.db.fires import Fire, PollFire
+from taske_ray.db.fire_values import Fire, PollFire
 from taske_ray.db.triggers import WatchedTrigger
 
 _timeout_s = 60.0

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import Outcome
-from taske_ray.db.fires import Fired, PollFire, PollFired, ScheduleFire
+from taske_ray.db.fire_values import Fired, PollFire, PollFired, ScheduleFire
 
 
 class Time(Protocol):

@@ -23,7 +23,7 @@ from taske_ray.crash_points import reach
 from taske_ray.db import queries
 from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fire_values import AssignedRun
 from taske_ray.db.group_commit import GroupCommit
 
 _RESCUE_LOCK = 0x72657363

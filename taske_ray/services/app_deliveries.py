@@ -11,7 +11,8 @@ from typing import Any
 from taske_ray.clock import new_id
 from taske_ray.core.ids import format_id
 from taske_ray.core.webhook import Accepted, Answer, Delivery, Event, Handshake, Rejected, receive, reception
-from taske_ray.db.fires import Fire, FireStore, Skip, details
+from taske_ray.db.fire_values import Fire, Skip, details
+from taske_ray.db.fires import FireStore
 from taske_ray.errors import Invalid, Unauthenticated
 from taske_ray.services.app_hooks import AppHook, AppRoutes
 from taske_ray.services.catalog_cache import CapabilityCache

@@ -11,7 +11,8 @@ from taske_ray.core.ids import format_id
 from taske_ray.core.schedule import fire_key
 from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
-from taske_ray.db.fires import Fire, instants_with_runs
+from taske_ray.db.fire_values import Fire
+from taske_ray.db.fires import instants_with_runs
 from taske_ray.db.tasks import StoredTask
 from taske_ray.errors import Invalid
 from taske_ray.services.firing import Firing, refusal_of

@@ -32,7 +32,8 @@ from taske_ray.core.webhook import (
 from taske_ray.crash_points import reach
 from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
-from taske_ray.db.fires import Fire, Fired, FireStore, Skip, details
+from taske_ray.db.fire_values import Fire, Fired, Skip, details
+from taske_ray.db.fires import FireStore
 from taske_ray.db.history import History, StoredRun
 from taske_ray.db.subscriptions import live_subscriptions
 from taske_ray.db.tasks import find_hook

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from taske_ray.clock import new_id
 from taske_ray.core.ids import format_id
-from taske_ray.db.fires import Fire, FireStore, Skip, details
+from taske_ray.db.fire_values import Fire, Skip, details
+from taske_ray.db.fires import FireStore
 from taske_ray.db.run_ends import Letter, Listener, RunEnd, RunEnds, SwitchedOff
 from taske_ray.limits import Limits, profiles
 

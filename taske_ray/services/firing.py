@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from taske_ray.core.ids import format_id
 from taske_ray.crash_points import reach
-from taske_ray.db.fires import Fire, Fired, FireStore, details
+from taske_ray.db.fire_values import Fire, Fired, details
+from taske_ray.db.fires import FireStore
 from taske_ray.errors import NotFound, TooManyRequests
 from taske_ray.services.ports import RunHosts
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import Outcome
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fire_values import AssignedRun
 
 
 class RunHosts(Protocol):

@@ -9,7 +9,7 @@ from taske_ray.clock import new_id
 from taske_ray.core.ids import parse_id
 from taske_ray.db.audit import record_acts
 from taske_ray.db.database import Database
-from taske_ray.db.fires import Fire
+from taske_ray.db.fire_values import Fire
 from taske_ray.db.history import History, RunFilter, StoredRun, StoredStep
 from taske_ray.db.runs import cancel_run
 from taske_ray.db.tasks import TaskRows

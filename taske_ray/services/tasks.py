@@ -10,7 +10,7 @@ from taske_ray.core.capability import Capability
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
-from taske_ray.db.fires import Fire
+from taske_ray.db.fire_values import Fire
 from taske_ray.db.tasks import HookRow, StoredTask, TaskRows, TaskText, TriggerRow
 from taske_ray.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from taske_ray.limits import Limits, codes, profiles

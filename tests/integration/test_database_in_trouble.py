@@ -14,7 +14,8 @@ from taske_ray.db import hosts
 from taske_ray.db.audit import Entry
 from taske_ray.db.database import Database
 from taske_ray.db.embedded import EmbeddedPostgres
-from taske_ray.db.fires import Fire, FireStore
+from taske_ray.db.fire_values import Fire
+from taske_ray.db.fires import FireStore
 from taske_ray.db.hosts import HostRow
 from taske_ray.db.migrate import upgrade
 from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow

@@ -11,7 +11,8 @@ from taske_ray.clock import new_id
 from taske_ray.core.times import format_time
 from taske_ray.db import hosts
 from taske_ray.db.audit import Entry
-from taske_ray.db.fires import Fire, FireStore
+from taske_ray.db.fire_values import Fire
+from taske_ray.db.fires import FireStore
 from taske_ray.db.hosts import HostRow
 from taske_ray.db.runs import RunStore
 from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow

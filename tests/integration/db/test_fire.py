@@ -7,7 +7,7 @@ import pytest
 
 from taske_ray.clock import new_id
 from taske_ray.db import fires
-from taske_ray.db.fires import ScheduleFire, Skip
+from taske_ray.db.fire_values import ScheduleFire, Skip
 
 pytestmark = pytest.mark.integration
 LATE = timedelta(seconds=-3)

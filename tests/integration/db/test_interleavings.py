@@ -9,7 +9,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from taske_ray.db import hosts, queries
-from taske_ray.db.fires import AssignedRun, FireStore
+from taske_ray.db.fire_values import AssignedRun
+from taske_ray.db.fires import FireStore
 from taske_ray.db.runs import Advance, AttemptClosed, AttemptOpened, StepWritten, cancel_run
 from taske_ray.db.triggers import TriggerStore
 from tests.integration.db.conftest import World

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from taske_ray.db.fires import FireStore, ScheduleFire
+from taske_ray.db.fire_values import ScheduleFire
+from taske_ray.db.fires import FireStore
 from taske_ray.db.runs import Advance
 from taske_ray.limits import profiles
 

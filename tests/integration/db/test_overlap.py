@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from taske_ray.db.fires import FireStore, PollFire, ScheduleFire
+from taske_ray.db.fire_values import PollFire, ScheduleFire
+from taske_ray.db.fires import FireStore
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from taske_ray.clock import new_id
-from taske_ray.db.fires import PollFire, Skip
+from taske_ray.db.fire_values import PollFire, Skip
 
 pytestmark = pytest.mark.integration
 

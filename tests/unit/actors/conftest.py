@@ -9,7 +9,7 @@ import pytest
 from actors.watchers.ports import Ports
 from taske_ray.clock import new_id
 from taske_ray.core.outcome import Outcome
-from taske_ray.db.fires import AssignedRun, Fired, PollFired
+from taske_ray.db.fire_values import AssignedRun, Fired, PollFired
 from taske_ray.db.triggers import WatchedTrigger
 from taske_ray.testing import ManualClock
 

@@ -17,7 +17,7 @@ from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
 from taske_ray.core.retry import never_began
 from taske_ray.core.run import Action, RunStatus
-from taske_ray.db.fires import AssignedRun
+from taske_ray.db.fire_values import AssignedRun
 from taske_ray.db.runs import Advance, Advanced, RecordedStep
 
 NOW = datetime(2027, 5, 4, 12, tzinfo=UTC)
