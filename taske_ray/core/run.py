@@ -1,4 +1,4 @@
-"""A run as values: its states and legal moves, its actions, and what it has recorded. `progress.py` moves it on.
+"""A run as values: its states and legal moves, its actions, and what it has recorded. `progress` moves it on.
 
 run      queued ─► running ─► succeeded | failed | cancelled
             ▲      │  ▲  └──► needs_attention ─► queued | failed | cancelled

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+mib = 1024 * 1024
+
 
 def is_larger(value: Any, limit: int) -> bool:
     """Whether `value` takes more than about `limit` bytes as compact JSON (escapes are not counted)."""

@@ -1,6 +1,6 @@
 """The rules as a machine: fire, claim, work, crash anywhere, freeze, repeat what was not answered; D1 to D4 hold.
 
-Rows, hosts and a receiver in memory; every decision is that of `core/progress.py`. A host that was declared dead goes
+Rows, hosts and a receiver in memory; every decision is that of `core/progress`. A host that was declared dead goes
 on from memory like a frozen one that wakes up: its writes meet the fence, its calls the end of its lease.
 """
 

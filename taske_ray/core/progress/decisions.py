@@ -1,26 +1,20 @@
-"""The engine's brain: from what a run has recorded to what is written next and which call is made next.
-
-`start` begins or takes over a run, `adopt` takes over one whose client still knew what came of its open call, `after`
-digests an outcome, `sleep` and `resolve` are the special cases. Each returns one Decision, to be written in one
-transaction: the checkpoint of step n and the intent of step n + 1 together. Nothing here acts; losing a Decision before
-it is written loses nothing but time.
-"""
+"""What is written next and which call is made next; the package says how it is used."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
+from taske_ray.core.progress.opening import is_overtime, open_step
+from taske_ray.core.progress.recorded import close, failure_error, run_error, unknown_error, with_error
 from taske_ray.core.retry import (
     GiveUp,
     IdempotencyClass,
     RetryAt,
     again,
     decide,
-    is_counted,
     never_began,
-    obeyed_wait_s,
     on_unknown,
 )
 from taske_ray.core.run import (
@@ -32,16 +26,13 @@ from taske_ray.core.run import (
     Step,
     StepStatus,
     next_step,
-    scope,
     stops,
 )
-from taske_ray.core.size import is_larger
+from taske_ray.core.size import is_larger, mib
 from taske_ray.core.storable import storable
 from taske_ray.core.times import format_time
-from taske_ray.errors import Invalid, TemplateError
-from taske_ray.limits import Limits, codes
+from taske_ray.limits import codes
 
-_mib = 1024 * 1024
 Classify = Callable[[Action, dict[str, Any]], IdempotencyClass]
 Resolution = Literal["sent", "resend", "fail"]
 
@@ -87,7 +78,7 @@ def start(actions: Sequence[Action], progress: Progress, classify: Classify, now
     action, step, number = open_call.action, open_call.step, open_call.step.number
     last = step.attempts[-1]
     lost = Unknown("The process that made this call died before its outcome was recorded.")
-    closed = _close(last, lost, now) if last.status is AttemptStatus.DISPATCHED else None
+    closed = close(last, lost, now) if last.status is AttemptStatus.DISPATCHED else None
     step = step if closed is None else step.with_attempt(closed)
     kind = classify(action, step.input or {})
     if on_unknown(kind, action.on_unknown) == "resend" and step.tried().counted < action.retry.max_attempts:
@@ -120,7 +111,7 @@ def adopt(
     assert lost is not None
     number, attempt = lost.step.number, lost.step.attempts[-1]
     if isinstance(outcome, Failed) and outcome.code == never_began:
-        closed = _close(attempt, outcome, now)
+        closed = close(attempt, outcome, now)
         decision = _go_on(actions, progress.with_step(lost.step.with_attempt(closed)), now)
         return replace(decision, closed=closed, closed_step=number)
     return after(actions, progress, number, attempt, outcome, classify=classify, now=now, jitter=jitter)
@@ -152,7 +143,7 @@ def after(
 ) -> Decision:
     """Digest the outcome of step `number`. `attempt` is the one that was dispatched; None where none was needed."""
     step, action = progress.steps[number], actions[number - 1]
-    closed = None if attempt is None else _close(attempt, outcome, now)
+    closed = None if attempt is None else close(attempt, outcome, now)
     if closed is not None:
         step = step.with_attempt(closed)
     match outcome:
@@ -182,7 +173,7 @@ def resolve(progress: Progress, choice: Resolution, *, on_error: Literal["stop",
     step = replace(step, status=settled, error=step.error if choice == "fail" else None)
     progress = progress.with_step(step)
     if choice == "fail" and on_error == "stop":
-        return Decision(progress, RunStatus.FAILED, steps=(step,), error=_run_error(step))
+        return Decision(progress, RunStatus.FAILED, steps=(step,), error=run_error(step))
     return Decision(progress, RunStatus.QUEUED, steps=(step,))
 
 
@@ -190,56 +181,18 @@ def _go_on(actions: Sequence[Action], progress: Progress, now: datetime) -> Deci
     """Walk over steps that make no call until one does, or until the run ends."""
     written: list[Step] = []
     while (number := next_step(actions, progress.steps)) is not None:
-        step = _open(actions, progress, number, now)
+        step = open_step(actions, progress, number, now)
         progress = progress.with_step(step)
         written.append(step)
         if step.status is StepStatus.RUNNING:
             call = NextCall(actions[number - 1], step, step.next_attempt)
             return Decision(progress, RunStatus.RUNNING, steps=tuple(written), call=call)
-        if _is_overtime(step):
-            return Decision(progress, RunStatus.FAILED, steps=tuple(written), error=_run_error(step))
+        if is_overtime(step):
+            return Decision(progress, RunStatus.FAILED, steps=tuple(written), error=run_error(step))
     stopped = next((step for step in progress.steps.values() if stops(actions[step.number - 1], step)), None)
     status = RunStatus.SUCCEEDED if stopped is None else RunStatus.FAILED
-    error = None if stopped is None else _run_error(stopped)
+    error = None if stopped is None else run_error(stopped)
     return Decision(progress, status, steps=tuple(written), error=error)
-
-
-def _is_overtime(step: Step) -> bool:
-    return step.error is not None and step.error["code"] == codes["active_run_s"]
-
-
-def _open(actions: Sequence[Action], progress: Progress, number: int, now: datetime) -> Step:
-    action, recorded = actions[number - 1], progress.steps.get(number)
-    step = recorded or Step(number, action.key, action.capability, StepStatus.PENDING)
-    limits = progress.limits
-    if progress.active_time(now) > timedelta(seconds=limits.active_run_s):
-        message = f"The run has been active for more than {limits.active_run_s} s."
-        return _with_error(step, codes["active_run_s"], message)
-    if step.input is not None:  # once rendered, for good; a delay goes on until the moment it has settled on
-        return replace(step, status=StepStatus.RUNNING, input={**step.input, **(step.output or {})})
-    try:
-        return _render(action, step, scope(actions, progress, format_time(now)), limits)
-    except TemplateError as error:
-        place = f" (at {error.pointer})" if error.pointer else ""
-        return _with_error(step, error.code, f"{error.message}{place}")
-    except Invalid as error:
-        broken = "; ".join(f"{one.pointer}: {one.message}" for one in error.errors[:5])
-        code = error.errors[0].code if error.errors else error.code
-        return _with_error(step, code, broken or error.message, ErrorClass.INVALID)
-
-
-def _render(action: Action, step: Step, names: dict[str, Any], limits: Limits) -> Step:
-    if action.condition is not None and not action.condition.evaluate(names):
-        return replace(step, status=StepStatus.SKIPPED)
-    try:
-        params = storable(action.params.evaluate(names))
-        if action.fill is not None:
-            params = action.fill(params, names["now"])
-    except ValueError as error:
-        return _with_error(step, "input_too_deep", f"The step's input is {error}.")
-    if is_larger(params, limits.input_mib * _mib):
-        return _with_error(step, codes["input_mib"], f"The step's input is larger than {limits.input_mib} MiB.")
-    return replace(step, status=StepStatus.RUNNING, input=params)
 
 
 def _succeeded(
@@ -248,12 +201,12 @@ def _succeeded(
     try:
         done = replace(step, status=StepStatus.SUCCEEDED, output=storable(outcome.output), error=None)
     except ValueError as error:
-        deep = _with_error(step, "output_too_deep", f"The service did it, but its answer is {error}.")
+        deep = with_error(step, "output_too_deep", f"The service did it, but its answer is {error}.")
         return _finish_step(actions, progress, deep, now)
     most_mib = progress.limits.context_mib
-    if is_larger(progress.with_step(done).outputs(), most_mib * _mib):
+    if is_larger(progress.with_step(done).outputs(), most_mib * mib):
         message = f"The outputs of this run are larger than {most_mib} MiB together. Ask for less in this step."
-        done = _with_error(step, codes["context_mib"], message)
+        done = with_error(step, codes["context_mib"], message)
     return _finish_step(actions, progress, done, now)
 
 
@@ -264,12 +217,12 @@ def _failed(
     if step.attempts:
         next_try = decide(step.tried(), failure, actions[step.number - 1].retry, now, jitter)
     if isinstance(next_try, RetryAt):
-        return _wait(progress, replace(step, error=_error(failure)), next_try)
+        return _wait(progress, replace(step, error=failure_error(failure)), next_try)
     dead = next_try.reason == "auth_revoked" or failure.error_class is ErrorClass.AUTH_REVOKED
     if next_try.reason == "auth_revoked":
         connected = actions[step.number - 1].connection is not None
         failure = replace(failure, error_class=ErrorClass.AUTH_REVOKED if connected else ErrorClass.PERMISSION)
-    error = _error(failure)
+    error = failure_error(failure)
     if next_try.reason != "not_retryable":
         error["gave_up"] = next_try.reason
     return replace(
@@ -292,7 +245,7 @@ def _unknown(
     if on_unknown(kind, action.on_unknown) == "resend" and step.attempts:
         next_try = again(step.tried(), action.retry, now, jitter)
         if isinstance(next_try, RetryAt):
-            return _wait(progress, replace(step, error=_unknown_error(outcome)), next_try)
+            return _wait(progress, replace(step, error=unknown_error(outcome)), next_try)
     return _unknown_for_good(actions, progress, step, outcome, now, kind=kind)
 
 
@@ -305,10 +258,10 @@ def _unknown_for_good(
     *,
     kind: IdempotencyClass,
 ) -> Decision:
-    error = _unknown_error(outcome)
+    error = unknown_error(outcome)
     step = replace(step, status=StepStatus.UNKNOWN, error=error)
     if on_unknown(kind, actions[step.number - 1].on_unknown) == "ask":
-        return Decision(progress.with_step(step), RunStatus.NEEDS_ATTENTION, steps=(step,), error=_run_error(step))
+        return Decision(progress.with_step(step), RunStatus.NEEDS_ATTENTION, steps=(step,), error=run_error(step))
     if kind == "safe":  # a read changes nothing there, whether it arrived or not: it has simply failed
         step = replace(step, status=StepStatus.FAILED, error={**error, "class": ErrorClass.TRANSIENT.value})
     return _finish_step(actions, progress, step, now)
@@ -322,52 +275,3 @@ def _finish_step(actions: Sequence[Action], progress: Progress, step: Step, now:
 def _wait(progress: Progress, step: Step, next_try: RetryAt) -> Decision:
     step = replace(step, error={**(step.error or {}), "retry_at": format_time(next_try.at)})
     return Decision(progress.with_step(step), RunStatus.WAITING, steps=(step,), available_at=next_try.at)
-
-
-def _close(attempt: Attempt, outcome: Succeeded | Failed | Unknown, now: datetime) -> Attempt:
-    attempt = replace(attempt, finished_at=now, request=_shown(outcome.request))
-    match outcome:
-        case Succeeded():
-            return replace(attempt, status=AttemptStatus.SUCCEEDED, sent=True, http_status=outcome.http_status)
-        case Failed():
-            return replace(
-                attempt,
-                status=AttemptStatus.FAILED,
-                sent=outcome.sent,
-                counted=is_counted(outcome),
-                http_status=outcome.http_status,
-                error=_error(outcome),
-            )
-        case Unknown():
-            return replace(attempt, status=AttemptStatus.UNKNOWN, error=_unknown_error(outcome))
-
-
-def _shown(request: dict[str, Any] | None) -> Any:
-    try:
-        return storable(request)
-    except ValueError:  # nested so deep that nobody would read it
-        return None
-
-
-def _error(failure: Failed) -> dict[str, Any]:
-    error: dict[str, Any] = {
-        "class": failure.error_class.value,
-        "code": failure.code,
-        "message": storable(failure.message),
-    }
-    ordered = obeyed_wait_s(failure.retry_after_s)
-    return error if ordered is None else {**error, "retry_after_s": ordered}
-
-
-def _unknown_error(outcome: Unknown) -> dict[str, Any]:
-    return {"class": "unknown", "code": outcome.code, "message": storable(outcome.message)}
-
-
-def _with_error(step: Step, code: str, message: str, error_class: ErrorClass = ErrorClass.FATAL) -> Step:
-    return replace(
-        step, status=StepStatus.FAILED, error={"class": error_class.value, "code": code, "message": storable(message)}
-    )
-
-
-def _run_error(step: Step) -> dict[str, Any]:
-    return {**(step.error or {}), "step": step.key}
