@@ -1,7 +1,8 @@
 """Where this instance may connect to: names, ports and addresses (security, section 10). Pure policy, no sockets.
 
-The decision that counts is made twice in `transport.py`: on every answer of a name look-up and again on the very
-address a socket is made for. What is refused for its place looks the same whatever is there.
+The decision that counts is made twice: in `resolver.py` on every answer of a name look-up, and in
+`guarded_transport.py` on the very address a socket is made for. What is refused for its place looks the same whatever
+is there.
 """
 
 from collections.abc import Sequence

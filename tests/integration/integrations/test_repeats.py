@@ -7,7 +7,8 @@ import pytest
 from taske_ray.core.outcome import Succeeded, Unknown
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.egress import EgressGuard
-from taske_ray.integrations.transport import GuardedTransport, Transport
+from taske_ray.integrations.guarded_transport import GuardedTransport
+from taske_ray.integrations.transport import Transport
 from tests.faults.oracle import Acknowledged, Receipt, RunRow, Story, judge
 from tests.integration.integrations.conftest import reply, serving
 
