@@ -38,7 +38,6 @@ from taske_ray.integrations.transport import Transport
 from taske_ray.security.sealed import VaultError
 
 patience_s = 1.0
-_mib = 1024 * 1024
 _server_error = 500
 _nowhere = ("", "", 0)
 unknown_connection = "unknown_connection"

@@ -9,6 +9,7 @@ from taske_ray.core.call import Call
 from taske_ray.core.capability import Capability, idempotency_class
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed
+from taske_ray.core.size import mib
 from taske_ray.core.url import BadUrl, parse_url
 from taske_ray.core.webhook import depth_header
 from taske_ray.integrations.failures import NotSent
@@ -21,7 +22,6 @@ from taske_ray.limits import Limits, profiles
 patience_s = 1.0
 own_timeout_s = 30.0
 lease_margin_s = 1.0
-_mib = 1024 * 1024
 _server_error = 500
 _nowhere = ("", "", 0)
 
@@ -138,7 +138,7 @@ class Sender:
 
     def _bounded(self, request: HttpRequest) -> HttpRequest:
         """The request, with no larger an answer than this service takes."""
-        most = self._limits.response_mib * _mib
+        most = self._limits.response_mib * mib
         return request if request.max_bytes <= most else replace(request, max_bytes=most)
 
     async def _wait_for(self, limits: CallLimits, user_id: UUID, host: str) -> None:

@@ -67,35 +67,3 @@ CREATE INDEX ON mails ((recipients[1]), purpose, created_at);
 
 ALTER TABLE audit ADD COLUMN key_id uuid;                      -- the API key that acted, if it was one
 CREATE INDEX ON audit (at);
-
-CREATE OR REPLACE FUNCTION prune_accounts() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
-    WITH failures AS (
-        DELETE FROM login_failures WHERE failed_at < clock_timestamp() - interval '1 day' RETURNING 1
-    ),
-    wrong_codes AS (
-        DELETE FROM code_failures WHERE failed_at < clock_timestamp() - interval '1 day' RETURNING 1
-    ),
-    tokens AS (
-        DELETE FROM one_time_tokens WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
-    ),
-    challenges AS (
-        DELETE FROM login_challenges WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
-    ),
-    refreshes AS (
-        DELETE FROM refresh_tokens WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
-    ),
-    ended AS (
-        DELETE FROM sessions WHERE expires_at < clock_timestamp() - interval '1 day' RETURNING 1
-    ),
-    answers AS (
-        DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '25 hours' RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM failures) + (SELECT count(*) FROM wrong_codes) + (SELECT count(*) FROM tokens)
-           + (SELECT count(*) FROM challenges) + (SELECT count(*) FROM refreshes) + (SELECT count(*) FROM ended)
-           + (SELECT count(*) FROM answers)
-$$;
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION prune_accounts() SET search_path = %I, pg_temp', current_schema());
-END
-$$;
