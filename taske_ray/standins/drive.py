@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from taske_ray.standins.consent import Login
 from taske_ray.standins.drive_query import BadQuery, read_query
 from taske_ray.standins.world import Drive, DriveFile
 
@@ -34,17 +35,17 @@ class _Refusal(Exception):
         self.location = location
 
 
-def routes(drive: Drive) -> list[Route]:
+def routes(drive: Drive, login: Login | None = None) -> list[Route]:
     """The paths of www.googleapis.com and openidconnect.googleapis.com that are played."""
 
     async def files(request: Request) -> JSONResponse:
-        return _answered(drive, request, lambda: _list(drive, dict(request.query_params)))
+        return _answered(drive, login, request, lambda: _list(drive, dict(request.query_params)))
 
     async def about(request: Request) -> JSONResponse:
-        return _answered(drive, request, lambda: _about(drive, request.query_params.get("fields")))
+        return _answered(drive, login, request, lambda: _about(drive, request.query_params.get("fields")))
 
     async def userinfo(request: Request) -> JSONResponse:
-        return _answered(drive, request, lambda: {"sub": "1", "email": drive.email, "email_verified": True})
+        return _answered(drive, login, request, lambda: {"sub": "1", "email": drive.email, "email_verified": True})
 
     return [
         Route("/drive/v3/files", files, methods=["GET"]),
@@ -53,10 +54,10 @@ def routes(drive: Drive) -> list[Route]:
     ]
 
 
-def _answered(drive: Drive, request: Request, answer: Any) -> JSONResponse:
+def _answered(drive: Drive, login: Login | None, request: Request, answer: Any) -> JSONResponse:
     try:
         _check_state(drive)
-        _check_token(drive, request)
+        _check_token(drive, login, request)
         return JSONResponse(answer())
     except _Refusal as refusal:
         return _error(refusal)
@@ -71,10 +72,13 @@ def _check_state(drive: Drive) -> None:
         raise _Refusal(403, "userRateLimitExceeded", "User Rate Limit Exceeded")
 
 
-def _check_token(drive: Drive, request: Request) -> None:
+def _check_token(drive: Drive, login: Login | None, request: Request) -> None:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or token not in drive.tokens:
+    known = token in drive.tokens or (login is not None and login.accepts(token))
+    if kind.lower() != "bearer" or not known:
         raise _Refusal(401, "authError", "Request had invalid authentication credentials.", "Authorization")
+    if login is not None and not login.allows(token, request.url.path):
+        raise _Refusal(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
 
 
 def _list(drive: Drive, params: dict[str, str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Plays a provider from a document in `services/`: a small engine that is as strict as a provider would be.
 
-A document names the credential, a limit, collections with what they hold at first, and routes. A route checks query and
+A document names the credential, a limit, collections with what they hold at first, routes and a login (`oauth`, played
+by `consent.py`). A route checks query and
 body by a JSON Schema (an unknown parameter is refused), then lists a page of a collection, makes, reads or removes an
 item, or just answers. Answers are templates of the same language as modules have, with `path`, `query`, `body`, `item`,
 `items`, `page` and `number`. Nothing is called from here: what a registered webhook would get waits in `deliveries`.
@@ -24,6 +25,7 @@ from starlette.routing import Route
 from taske_ray.catalog.document import parse_yaml
 from taske_ray.core.capability.document.schema import Check
 from taske_ray.core.template import OMIT, compile_condition, compile_value
+from taske_ray.standins.consent import Login
 
 Values = dict[str, Any]
 _page: Final = {"number": 1, "next": None, "more": False}
@@ -59,6 +61,7 @@ class Player:
     deliveries: list[Delivery] = field(default_factory=list)
     fail_next: int = 0
     refuse_next: int = 0
+    login: Login | None = None
     monotonic: Callable[[], float] = time.monotonic
     _numbers: int = 0
     _recent: list[float] = field(default_factory=list)
@@ -67,11 +70,14 @@ class Player:
     def __post_init__(self) -> None:
         for name, items in self.document.get("collections", {}).items():
             self.collections.setdefault(name, [dict(item) for item in items])
+        if "oauth" in self.document:
+            self.login = Login(self.document["oauth"])
 
     @property
     def routes(self) -> list[Route]:
         """The provider's routes."""
-        return [self._route(each) for each in self.document["routes"]]
+        own = [self._route(each) for each in self.document["routes"]]
+        return own if self.login is None else [*own, *self.login.routes]
 
     def _route(self, route: Values) -> Route:
         method, _, path = route["route"].partition(" ")
@@ -110,7 +116,7 @@ class Player:
             whole = request.headers.get(auth["header"], "")
             prefix = next((each for each in auth.get("prefixes", [""]) if whole.startswith(each)), None)
             given = "" if prefix is None else whole.removeprefix(prefix)
-        if given not in self.tokens:
+        if given not in self.tokens and not (self.login and self.login.accepts(given)):
             raise _refusal(auth["refused"])
         for name, value in self.document.get("headers", {}).items():
             if request.headers.get(name) != value:

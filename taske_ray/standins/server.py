@@ -19,15 +19,9 @@ from taske_ray.standins.played import services
 from taske_ray.standins.world import Received, World, demo_world
 
 # Members that look like addresses and are none, or that people follow.
-_names = {"scopes", "docs_url"}
+_names = {"scopes", "base_scopes", "docs_url"}
 # Where each provider's own addresses are played.
-_places = {
-    "https://www.googleapis.com": "/google",
-    "https://openidconnect.googleapis.com": "/google",
-    "https://slack.com": "/slack",
-}
-_places |= {origin: f"/{name}" for name, service in services().items() for origin in service["origins"]}
-_played = {"google", "slack", *services()}
+_places = {origin: f"/{name}" for name, service in services().items() for origin in service["origins"]}
 
 
 class StandIns:
@@ -71,14 +65,17 @@ def start(host: str = "127.0.0.1", port: int = 0, world: World | None = None) ->
 
 def build_app(world: World) -> ASGIApp:
     """The providers as one ASGI application that writes down what it receives."""
-    mounts = [Mount("/google", routes=drive.routes(world.drive)), Mount("/slack", routes=slack.routes(world.slack))]
-    mounts += [Mount(f"/{name}", routes=player.routes) for name, player in world.players.items()]
+    more = {
+        "google": drive.routes(world.drive, world.players["google"].login),
+        "slack": slack.routes(world.slack, world.players["slack"].login),
+    }
+    mounts = [Mount(f"/{name}", routes=[*player.routes, *more.get(name, ())]) for name, player in world.players.items()]
     return _Recorder(Starlette(routes=mounts), world)
 
 
 def documents(docs: Iterable[dict[str, Any]], base_url: str) -> list[dict[str, Any]]:
     """The catalog's documents of the played modules, pointing at `base_url`; others are left out."""
-    return [_redirected(copy.deepcopy(doc), base_url) for doc in docs if doc.get("module") in _played]
+    return [_redirected(copy.deepcopy(doc), base_url) for doc in docs if doc.get("module") in services()]
 
 
 class _Recorder:
@@ -127,12 +124,8 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _redirected(doc: dict[str, Any], base_url: str) -> dict[str, Any]:
-    """The same document with the provider's addresses replaced, except those of its login, which is not played."""
-    moved: dict[str, Any] = _moved({key: value for key, value in doc.items() if key != "auth"}, base_url)
-    moved["auth"] = [
-        {key: value if key == "oauth" else _moved(value, base_url) for key, value in scheme.items()}
-        for scheme in doc.get("auth", [])
-    ]
+    """The same document with the provider's addresses replaced."""
+    moved: dict[str, Any] = _moved(doc, base_url)
     moved["allowed_hosts"] = [*doc.get("allowed_hosts", []), urlsplit(base_url).netloc]
     return moved
 

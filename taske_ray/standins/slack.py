@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from taske_ray.standins.consent import Login
 from taske_ray.standins.world import Channel, Slack
 
 _default_limit, _largest_limit = 100, 1000
@@ -31,18 +32,18 @@ class _Refusal(Exception):
         self.error = error
 
 
-def routes(slack: Slack, *, monotonic: Callable[[], float] = time.monotonic) -> list[Route]:
+def routes(slack: Slack, login: Login | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> list[Route]:
     """The methods that are played."""
     pace = _Pace(slack, monotonic)
 
     async def post_message(request: Request) -> Response:
-        return await _answered(slack, request, lambda params: _post(slack, params), pace)
+        return await _answered(slack, login, request, lambda params: _post(slack, params), pace)
 
     async def auth_test(request: Request) -> Response:
-        return await _answered(slack, request, lambda _: _identity(slack))
+        return await _answered(slack, login, request, lambda _: _identity(slack))
 
     async def conversations_list(request: Request) -> Response:
-        return await _answered(slack, request, lambda params: _channels(slack, params))
+        return await _answered(slack, login, request, lambda params: _channels(slack, params))
 
     return [
         Route("/api/chat.postMessage", post_message, methods=["POST"]),
@@ -69,14 +70,18 @@ class _Pace:
 
 
 async def _answered(
-    slack: Slack, request: Request, answer: Callable[[Params], Params], pace: _Pace | None = None
+    slack: Slack,
+    login: Login | None,
+    request: Request,
+    answer: Callable[[Params], Params],
+    pace: _Pace | None = None,
 ) -> Response:
     if slack.fail_next:
         slack.fail_next -= 1
         return JSONResponse({"ok": False, "error": "service_unavailable"}, 503)
     try:
         params = await _params(request)
-        _check_token(slack, request, params)
+        _check_token(slack, login, request, params)
         if pace is not None and (wait_s := pace.wait_s(params)) > 0:
             headers = {"Retry-After": str(math.ceil(wait_s))}
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers)
@@ -101,13 +106,15 @@ async def _params(request: Request) -> Params:
     return params | dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
-def _check_token(slack: Slack, request: Request, params: Mapping[str, Any]) -> None:
+def _check_token(slack: Slack, login: Login | None, request: Request, params: Mapping[str, Any]) -> None:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     token = token if kind.lower() == "bearer" else str(params.get("token", ""))
     if not token:
         raise _Refusal("not_authed")
-    if token not in slack.tokens:
+    if token not in slack.tokens and not (login is not None and login.accepts(token)):
         raise _Refusal("invalid_auth")
+    if login is not None and not login.allows(token, request.url.path):
+        raise _Refusal("missing_scope")
 
 
 def _post(slack: Slack, params: Params) -> Params:

@@ -102,6 +102,13 @@ demo_google_token = "demo-google-token"  # noqa: S105 - accepted by the stand-in
 demo_slack_token = "xoxb-demo-slack-token"  # noqa: S105 - accepted by the stand-in only
 
 
+def register(world: World, redirect_uri: str) -> None:
+    """Register the client of every played login with an address to come back to."""
+    for player in world.players.values():
+        if player.login is not None:
+            player.login.redirect_uris.add(redirect_uri)
+
+
 def demo_world(now: datetime) -> World:
     """A folder in which some planning documents changed in the last week and others did not, and two channels."""
     changed = (
