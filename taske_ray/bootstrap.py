@@ -11,6 +11,7 @@ from taske_ray.clock import Clock, SystemClock
 from taske_ray.db.database import Database, Role
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.db.fires import FireStore
+from taske_ray.db.oauth_clients import forget_clients
 from taske_ray.integrations.sign_in.identity import IdentityProvider
 from taske_ray.integrations.sign_in.providers import open_providers
 from taske_ray.security.hashing import PasswordHashing
@@ -56,6 +57,7 @@ from taske_ray.services.tasks import Tasks
 from taske_ray.services.trail import Trail
 from taske_ray.services.users import Users
 from taske_ray.settings import Settings
+from taske_ray.standins.played import client_ids as played_client_ids
 from taske_ray.standins.server import documents as played_documents
 
 
@@ -301,6 +303,9 @@ async def _prepare(settings: Settings) -> None:
         shipped = load_documents()
         played = [] if settings.demo_url is None else played_documents(shipped, settings.demo_url)
         await _sync(database, shipped, played)
+        if settings.demo_url is None:
+            async with database.transaction() as tx:  # what the demo was registered as is nothing at the real providers
+                await forget_clients(tx, played_client_ids())
         await follow_zone_rules(database)
         await SigningKeys(database, Sealer(database, open_keyring(settings, ["auth"]))).current()
 

@@ -1,4 +1,4 @@
-"""The demo of `taske up --demo`: stand-ins for Google Drive and Slack, and a first real run against them.
+"""The demo of `taske up --demo`: stand-ins for the providers, their logins included, and a first real run against them.
 
 A process of its own, so that the launcher stays small: it serves the stand-ins from before the service starts until its
 standard input ends, and on the line `ready` plays a user: connects, defines the task, runs it by hand, shows the run.
@@ -19,6 +19,7 @@ from taske_ray.settings import Settings
 if TYPE_CHECKING:
     from taske_ray.schemas.tasks import Task
     from taske_ray.sdk.client import Taske
+    from taske_ray.standins.world import World
 
 EMAIL = "demo@example.com"
 TASK_NAME = "Weekly planning documents"
@@ -73,12 +74,12 @@ def main(port: int) -> None:
 
     stand_ins = server.start(port=port)
     if sys.stdin.readline() == "ready\n":
-        show(Settings.from_env())
+        show(Settings.from_env(), stand_ins.world)
         sys.stdin.read()
     stand_ins.stop()
 
 
-def show(settings: Settings) -> None:
+def show(settings: Settings, world: "World") -> None:
     """Play a user's first minutes and print what a person would want to see."""
     from taske_ray.cli.output import Format, complain, say
     from taske_ray.cli.run_views import show_run
@@ -90,6 +91,7 @@ def show(settings: Settings) -> None:
         password = _password(settings)
         with Taske(address) as taske:
             taske.account.login(EMAIL, password)
+            _register(taske, world)
             task = _applied(taske)
             say(f"\nThe demo's task, for every Monday at nine in Seoul: {task.name} ({task.id})")
             say("Running it once by hand, against stand-ins for Google Drive and Slack:\n")
@@ -99,6 +101,10 @@ def show(settings: Settings) -> None:
         return
     say(f"\nLook around:  {address}/docs   (user {EMAIL}, password {password})")
     say(f"From a shell: taske login --url {address} --email {EMAIL}   then: taske task list, taske run list")
+    say(
+        "Connect by consent, as at the real Google:\n"
+        '  taske connection create google --auth oauth --name "My Drive" --capability google.drive.list_files'
+    )
     say("Ctrl-C ends it.")
 
 
@@ -109,7 +115,7 @@ def _password(settings: Settings) -> str:
         kept: str = json.loads(path.read_text(encoding="utf-8"))["password"]
         return kept
     password = secrets.token_urlsafe(12)
-    command = [sys.executable, "-m", "taske_ray", "user", "create", EMAIL, "--password-stdin"]
+    command = [sys.executable, "-m", "taske_ray", "user", "create", EMAIL, "--admin", "--password-stdin"]
     made = subprocess.run(command, input=password, text=True, capture_output=True, check=False)  # noqa: S603
     if made.returncode:
         from taske_ray.errors import Conflict
@@ -122,6 +128,19 @@ def _password(settings: Settings) -> str:
 def _write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def _register(taske: "Taske", world: "World") -> None:
+    """The stand-ins and this service know each other, as an administrator would have arranged with the providers.
+
+    A client that somebody has stored already stays.
+    """
+    known = {client.module: client.client_id for client in taske.oauth_clients.list() if client.auth == "oauth"}
+    for module, player in world.players.items():
+        if player.login is not None and known.get(module) in (None, player.login.client["id"]):
+            client = player.login.client
+            stored = taske.oauth_clients.put(module, "oauth", client["id"], client["secret"])
+            player.login.redirect_uris.add(stored.redirect_uri)
 
 
 def _applied(taske: "Taske") -> "Task":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taske_ray.cli import accounts, connections, database, keys, modules, runs, tasks, up
+from taske_ray.cli import accounts, connections, database, keys, modules, oauth_clients, runs, tasks, up
 from taske_ray.cli.output import complain
 from taske_ray.errors import Invalid, StartRefused, TaskeError
 
@@ -32,6 +32,7 @@ app.add_typer(tasks.app, name="task")
 app.add_typer(runs.app, name="run")
 app.add_typer(modules.app, name="module")
 app.add_typer(connections.app, name="connection")
+app.add_typer(oauth_clients.app, name="oauth-client")
 app.add_typer(database.mails, name="mail")
 app.add_typer(database.app, name="db")
 

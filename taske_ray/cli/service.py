@@ -13,6 +13,7 @@ from taske_ray.errors import Conflict, Invalid, NotFound, Unauthenticated
 
 if TYPE_CHECKING:
     from taske_ray.sdk.client import Taske
+    from taske_ray.sdk.connections import Connections
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Id or exact name of a task.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]
@@ -40,11 +41,11 @@ def task_id(taske: "Taske", name: str) -> str:
     return _the_one(found, "task", name)
 
 
-def connection_id(taske: "Taske", name: str) -> str:
+def connection_id(connections: "Connections", name: str) -> str:
     """The id of the connection that is meant, by id or name."""
     if _is_id("conn", name):
         return name
-    return _the_one([found.id for found in taske.connections.list() if found.name == name], "connection", name)
+    return _the_one([found.id for found in connections.list() if found.name == name], "connection", name)
 
 
 def read_document(source: str, *, most_bytes: int = 1024 * 1024) -> dict[str, Any]:

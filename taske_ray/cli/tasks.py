@@ -194,7 +194,7 @@ def _with_connection_ids(taske: "Taske", document: dict[str, Any]) -> dict[str, 
 
 def _connected(taske: "Taske", part: dict[str, Any]) -> dict[str, Any]:
     name = part.get("connection")
-    return {**part, "connection": connection_id(taske, name)} if isinstance(name, str) else part
+    return {**part, "connection": connection_id(taske.connections, name)} if isinstance(name, str) else part
 
 
 def _set(document: dict[str, Any]) -> dict[str, Any]:

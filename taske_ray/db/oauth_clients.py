@@ -1,6 +1,6 @@
 """Rows of the instance's OAuth clients: whose id anybody may see who is sent to a provider, and whose secret nobody."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import func
@@ -40,3 +40,8 @@ async def delete_client(tx: AsyncSession, *, module: str, auth: str) -> bool:
     """Forget the client of a scheme; False if there was none."""
     gone = await tx.exec(delete(OAuthClient).where(col(OAuthClient.module) == module, col(OAuthClient.auth) == auth))
     return bool(gone.rowcount)
+
+
+async def forget_clients(tx: AsyncSession, client_ids: Collection[str]) -> None:
+    """Forget every client that has one of these ids."""
+    await tx.exec(delete(OAuthClient).where(col(OAuthClient.client_id).in_(client_ids)))

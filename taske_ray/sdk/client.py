@@ -11,6 +11,7 @@ from taske_ray.sdk.connections import AsyncConnections, Connections
 from taske_ray.sdk.delivery import Patience, Session
 from taske_ray.sdk.faces import AsyncLine, Line, client_options
 from taske_ray.sdk.logins import read_login
+from taske_ray.sdk.oauth_clients import AsyncClients, Clients
 from taske_ray.sdk.runs import AsyncRuns, Runs
 from taske_ray.sdk.tasks import AsyncTasks, Tasks
 from taske_ray.settings import default_service_url, service_address
@@ -43,6 +44,8 @@ class Taske:
         self.modules = Modules(line)
         self.capabilities = Capabilities(line)
         self.connections = Connections(line)
+        self.instance_connections = Connections(line, shared=True)
+        self.oauth_clients = Clients(line)
 
     def close(self) -> None:
         """Close the connections to the service."""
@@ -79,6 +82,8 @@ class AsyncTaske:
         self.modules = AsyncModules(line)
         self.capabilities = AsyncCapabilities(line)
         self.connections = AsyncConnections(line)
+        self.instance_connections = AsyncConnections(line, shared=True)
+        self.oauth_clients = AsyncClients(line)
 
     async def close(self) -> None:
         """Close the connections to the service."""

@@ -42,6 +42,11 @@ def services() -> dict[str, Values]:
     return found
 
 
+def client_ids() -> list[str]:
+    """What the played logins know their client by."""
+    return [service["oauth"]["client"]["id"] for service in services().values() if "oauth" in service]
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A webhook that the provider would send now."""

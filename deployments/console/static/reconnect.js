@@ -43,7 +43,10 @@ const login = async () => {
     challenge = answer.said.second_factor.challenge;
     second.hidden = false;
     say(answer.said.second_factor.methods.includes("mail") ? "A code was mailed to you." : "Enter your code, too.");
-  } else askWho(email ? reason(answer) : "You are not logged in here.");
+  } else {
+    if (code(answer) !== "wrong_code") challenge = ""; // begin anew
+    askWho(email ? reason(answer) : "You are not logged in here.");
+  }
   return "";
 };
 

@@ -14,6 +14,7 @@ from taske_ray.security.sealed import VaultError
 from taske_ray.security.vault import new_master_key
 from taske_ray.services.master_key import ensure_master_key, hand_over, open_keyring
 from taske_ray.settings import Settings
+from taske_ray.standins.played import client_ids
 
 pytestmark = pytest.mark.integration
 
@@ -39,8 +40,15 @@ async def test_prepare_is_repeatable_and_the_demo_reversible(fresh_database_url,
     assert demo["slack"][1] == "demo"
     assert demo["slack"][2].startswith("http://127.0.0.1:9999")
     assert demo["system"] == first["system"]
+    with psycopg.connect(fresh_database_url, autocommit=True) as connection:
+        for module, client_id in (("google", client_ids()[0]), ("slack", "a real one")):
+            connection.execute(
+                "INSERT INTO oauth_clients (id, module, auth, client_id) VALUES (gen_random_uuid(), %s, 'oauth', %s)",
+                (module, client_id),
+            )
     after = await start()
     assert after["slack"][1:] == first["slack"][1:]
+    assert rows(fresh_database_url, "SELECT client_id FROM oauth_clients") == [("a real one",)]
     assert rows(fresh_database_url, "SELECT count(*) FROM signing_keys") == [(1,)]
 
 

@@ -182,6 +182,9 @@ def test_connections_send_what_is_given():
     taske.connections.update("conn_1", name="x")
     assert service.body(0) == {"module": "m", "auth": "a", "name": "n", "fields": {"token": "t"}}
     assert service.body(1) == {"name": "x"}
+    service.answers = [ok(answer)]
+    taske.instance_connections.get("conn_1")
+    assert service.asked[-1] == "GET /api/v1/admin/connections/conn_1"
 
 
 async def test_the_asynchronous_face_does_the_same():
@@ -207,14 +210,17 @@ async def test_the_asynchronous_face_retries():
             await taske.account.me()
 
 
-@pytest.mark.parametrize("face", ["Account", "ApiKeys", "Tasks", "Runs", "Modules", "Capabilities", "Connections"])
+@pytest.mark.parametrize(
+    "face", ["Account", "ApiKeys", "Tasks", "Runs", "Modules", "Capabilities", "Connections", "Clients"]
+)
 def test_both_faces_offer_the_same(face):
     """Every method of a synchronous face exists, with the same parameters, on the asynchronous one."""
     import inspect
 
-    from taske_ray.sdk import accounts, catalog, connections, runs, tasks
+    from taske_ray.sdk import accounts, catalog, connections, oauth_clients, runs, tasks
 
-    home = next(module for module in (accounts, catalog, connections, runs, tasks) if hasattr(module, face))
+    modules = (accounts, catalog, connections, oauth_clients, runs, tasks)
+    home = next(module for module in modules if hasattr(module, face))
     one, other = getattr(home, face), getattr(home, f"Async{face}")
 
     def shape(kind):
