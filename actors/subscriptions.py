@@ -5,7 +5,9 @@
                                       └────────────┘
 
 It lives in the integration clients, because a registration is made with a credential and answers with a secret, and
-neither may leave them. Rows say what is due; a client that dies leaves its rows to the next one.
+neither may leave them. What `verify` needs of the connection's own secrets is kept with the registration, sealed for
+the purpose `hooks`: the hooks deployment opens no connection. Rows say what is due; a client that dies leaves its rows
+to the next one.
 """
 
 import asyncio
@@ -13,12 +15,13 @@ import json
 import logging
 import secrets
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from taske_ray.clock import new_id
 from taske_ray.core.call import Call
-from taske_ray.core.capability import Capability
+from taske_ray.core.capability import CallContext, Capability
 from taske_ray.core.capability.exchange import subscription as talks
 from taske_ray.core.capability.exchange.subscription import Gone, Subscribed
 from taske_ray.core.outcome import ErrorClass, Failed, Unknown
@@ -76,22 +79,47 @@ class SubscriptionKeeper:
             _log.warning("a webhook registration waits: %s", error.code, extra={"trigger_id": str(due.trigger_id)})
 
     async def _subscribe(self, due: DueSubscription, capability: Capability, kept: Kept) -> None:
-        if not kept:
-            if due.hook_sealed is None:
-                await self._store.drop(due.id)
-                return
-            token = json.loads(
-                await self._sealer.open(bytes(due.hook_sealed), hook_place(due.trigger_id), owner=due.user_id)
-            )["token"]
-            kept = {"url": f"{self._url}/hooks/{token}", "generated": _generated(capability)}
-            await self._store.keep(due.id, *await self._sealed(due, kept))
+        if kept:
+            await self._settle(due, capability, kept, await self._subscribed_again(due, capability, kept))
+            return
+        if due.hook_sealed is None:
+            await self._store.drop(due.id)
+            return
+        proof = await self._talk(due, capability, lambda _: talks.stand())
+        if not isinstance(proof, Subscribed):
+            await self._settle(due, capability, kept, proof)
+            return
+        hook = await self._sealer.open(bytes(due.hook_sealed), hook_place(due.trigger_id), owner=due.user_id)
+        url = f"{self._url}/hooks/{json.loads(hook)['token']}"
+        kept = {"url": url, "generated": _generated(capability), "proof": proof.proof}
+        await self._store.keep(due.id, *await self._sealed(due, kept))
         await self._settle(due, capability, kept, await self._subscribed(due, capability, kept))
 
     async def _subscribed(self, due: DueSubscription, capability: Capability, kept: Kept) -> Found:
+        def talk(context: CallContext) -> talks.Conversation:
+            if _block(capability)["subscribe"] is None:
+                return talks.stand()
+            return talks.subscribe(capability, context, url=kept["url"], generated=kept["generated"])
+
+        return await self._talk(due, capability, talk)
+
+    async def _subscribed_again(self, due: DueSubscription, capability: Capability, kept: Kept) -> Found:
+        """The earlier answer may have been lost with the process that waited for it: look before asking again."""
+        if talks.finds_existing(capability):
+            found = await self._talk(
+                due,
+                capability,
+                lambda context: talks.find_existing(capability, context, url=kept["url"], generated=kept["generated"]),
+            )
+            if isinstance(found, Subscribed):
+                return found
+        return await self._subscribed(due, capability, kept)
+
+    async def _talk(
+        self, due: DueSubscription, capability: Capability, talk: Callable[[CallContext], talks.Conversation]
+    ) -> Found:
         found: Found = await self._client.register(
-            capability,
-            _call(due),
-            lambda context: talks.subscribe(capability, context, url=kept["url"], generated=kept["generated"]),
+            capability, _call(due), lambda context: talks.proving(capability, context, talk(context))
         )
         return found
 
@@ -114,7 +142,7 @@ class SubscriptionKeeper:
 
     async def _replace(self, due: DueSubscription, capability: Capability, kept: Kept) -> None:
         """A service without a request to renew: register anew, then end the former registration."""
-        fresh = {"url": kept["url"], "generated": _generated(capability)}
+        fresh = {**kept, "generated": _generated(capability)}
         found = await self._subscribed(due, capability, fresh)
         if not isinstance(found, Subscribed):
             await self._settle(due, capability, kept, found)
@@ -127,6 +155,9 @@ class SubscriptionKeeper:
         if "state" not in kept or _block(capability)["unsubscribe"] is None:
             await self._store.drop(due.id)
             return
+        if due.succeeded and not talks.ends_by_name(capability):
+            await self._store.drop(due.id)  # the request would end what has taken its place
+            return
         found = await self._asked(due, capability, kept, talks.unsubscribe)
         hopeless = isinstance(found, Failed) and found.error_class in (ErrorClass.AUTH_REVOKED, ErrorClass.PERMISSION)
         if isinstance(found, Gone) or hopeless or is_given_up(due.tries) or _has_no_connection(found):
@@ -137,12 +168,9 @@ class SubscriptionKeeper:
         await self._settle(due, capability, kept, found)
 
     async def _asked(self, due: DueSubscription, capability: Capability, kept: Kept, make: Any) -> Found:
-        found: Found = await self._client.register(
-            capability,
-            _call(due),
-            lambda context: make(capability, context, url=kept["url"], state=kept["state"]),
+        return await self._talk(
+            due, capability, lambda context: make(capability, context, url=kept["url"], state=kept["state"])
         )
-        return found
 
     async def _settle(self, due: DueSubscription, capability: Capability, kept: Kept, found: Found) -> None:
         if isinstance(found, Subscribed):
@@ -170,7 +198,8 @@ class SubscriptionKeeper:
             expires_at=expires_at if renewal is not None else None,
             before=renewal["before"] if renewal is not None else timedelta(),
         )
-        sealed = await self._sealed(due, {**kept, "state": found.state})
+        proof = found.proof or kept.get("proof", {})
+        sealed = await self._sealed(due, {**kept, "state": found.state, "proof": proof})
         return Settled("active", again_s, *sealed, expires_at=expires_at)
 
     async def _kept(self, due: DueSubscription) -> Kept:
@@ -181,7 +210,11 @@ class SubscriptionKeeper:
         )
         return found
 
-    async def _sealed(self, due: DueSubscription, kept: Kept, place: Place | None = None) -> tuple[Any, bytes]:
+    async def _sealed(
+        self, due: DueSubscription, kept: Kept, place: Place | None = None
+    ) -> tuple[uuid.UUID | None, bytes | None]:
+        if not kept:
+            return None, None
         text = json.dumps(kept).encode()
         return await self._sealer.seal(
             text, owner=due.user_id, purpose="hooks", place=place or subscription_place(due.id)
@@ -203,7 +236,7 @@ def _call(due: DueSubscription) -> Call:
 
 def _generated(capability: Capability) -> dict[str, str]:
     """Fresh random values as the document asks for them."""
-    wanted = _block(capability)["subscribe"]["generate"]
+    wanted = (_block(capability)["subscribe"] or {"generate": {}})["generate"]
     return {name: _random(each["type"], each["bytes"]) for name, each in wanted.items()}
 
 

@@ -15,7 +15,10 @@ Status = Literal["subscribing", "active", "ending"]
 
 @dataclass(frozen=True, slots=True)
 class DueSubscription:
-    """A registration to look after now. `hook_sealed` is its trigger's, None once that is gone."""
+    """A registration to look after now. `hook_sealed` is its trigger's, None once that is gone.
+
+    `succeeded`: another registration of the trigger stands.
+    """
 
     id: UUID
     trigger_id: UUID
@@ -30,6 +33,7 @@ class DueSubscription:
     tries: int
     hook_sealed: bytes | None
     now: datetime
+    succeeded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class SubscriptionStore:
         rows = await self._database.fetch(queries.claim_subscriptions, {"most": most, "lease_s": lease_s})
         return [DueSubscription(**row) for row in rows]
 
-    async def keep(self, subscription_id: UUID, data_key: UUID, sealed: bytes) -> None:
+    async def keep(self, subscription_id: UUID, data_key: UUID | None, sealed: bytes | None) -> None:
         """Keep what the first request will say, before it is made."""
         values = {"id": subscription_id, "data_key": data_key, "sealed": sealed}
         await self._database.fetch(queries.keep_generated, values)

@@ -178,7 +178,7 @@ class Connections:
         if not given and scheme.secret_names and merged == row.config:
             return {}
         config, secret = split_fields(scheme, {**merged, **given})
-        changes: dict[str, Any] = {"config": config, "version": row.version + 1, **_no_tokens}
+        changes: dict[str, Any] = {"config": config, "version": row.version + 1, "given": row.given + 1, **_no_tokens}
         changes |= {"status": "active", "status_reason": None}
         if secret:
             changes["data_key"], changes["sealed"] = await self._seal(row.user_id, row.id, secret)

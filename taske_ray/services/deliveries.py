@@ -1,8 +1,8 @@
 """Incoming webhooks: token, signature, one transaction, and only then an answer (durability, 9). The hot path.
 
-Definitions of hooks are kept in memory; the fire statement checks again that the trigger is still there, enabled and
-of the version that the delivery was verified against. Whatever is refused on a remembered definition is judged once
-more on a fresh one.
+Definitions of hooks are kept in memory for seconds; the fire statement checks again that the trigger is still there,
+enabled and of the version that the delivery was verified against. Whatever is refused on a remembered definition is
+judged once more on a fresh one.
 """
 
 import asyncio
@@ -55,6 +55,7 @@ _answered_within_s = 4.5  # 9.5: a sender hears within five seconds that the dat
 _patience_s = 25.0
 _first_look_s = 0.02
 _longest_look_s = 0.5
+_trusted_s = 5.0  # what a remembered hook is checked with may have been replaced by then
 _finished = frozenset({"succeeded", "failed", "cancelled", "needs_attention"})
 
 
@@ -70,6 +71,7 @@ class Hook:
     overlap: str
     rules: tuple[Reception, ...]
     responds_with_result: bool
+    loaded_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Deliveries:
         reach("C1")
         key, now = digest(token), self._clock.now()
         hook = self._hooks.get(key)
-        if hook is not None:
+        if hook is not None and self._clock.monotonic() - hook.loaded_at < _trusted_s:
             found = receive_by_any(delivery, hook.rules, now)
             if isinstance(found, Accepted):
                 received = await self._record(hook, found, delivery.depth)
@@ -228,16 +230,16 @@ class Deliveries:
         if params.get("verify"):
             secret = {"secret": opened["secret"]} if "secret" in opened else {}
             verify = [parse_verify({**params["verify"], **secret})]
-        scope = {"params": capability.params.scope(params), "conn": {"config": {}, "secret": {}}}
+        scope, config = {"params": capability.params.scope(params)}, row["config"] or {}
         rules = tuple(
             reception(
                 capability.webhook or {},
                 verify=verify,
                 dedupe_header=params.get("dedupe_header"),
-                scope={**scope, "hook": {"state": state, "url": None}},
-                secrets=[*secrets, *state.values()],
+                scope={**scope, "conn": {"config": config, "secret": proof}, "hook": {"state": state, "url": None}},
+                secrets=[*secrets, *state.values(), *proof.values()],
             )
-            for state in await self._states(row)
+            for state, proof in await self._kept_of(row)
         )
         return Hook(
             trigger_id=row["trigger_id"],
@@ -248,19 +250,29 @@ class Deliveries:
             overlap=row["overlap"],
             rules=rules,
             responds_with_result=params.get("respond") == "result",
+            loaded_at=self._clock.monotonic(),
         )
 
-    async def _states(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        """What each live registration of the trigger keeps; before the service has answered, what was made for it."""
-        if row["hook_mode"] != "subscribe":
-            return [{}]
+    async def _kept_of(self, row: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """What each live registration of the trigger keeps: its state, and what it needs of the connection's secrets.
+
+        Before the service has answered the state is what was made for it. Raises Unavailable while nothing is kept yet
+        that could tell a genuine delivery.
+        """
+        if row["hook_mode"] not in ("subscribe", "verified"):
+            return [({}, {})]
         kept = [
             json.loads(
                 await self._sealer.open(bytes(each["sealed"]), subscription_place(each["id"]), owner=row["user_id"])
             )
             for each in await live_subscriptions(self._database, trigger_id=row["trigger_id"])
         ]
-        return [one.get("state", one["generated"]) for one in kept] or [{}]
+        if not kept and row["hook_mode"] == "verified" and row["config"] is not None:
+            raise Unavailable("What its signatures are checked with is not there yet", retry_after_s=2)
+        gone = row["config"] is None  # with its connection goes what was kept of it
+        return [(one.get("state", one["generated"]), {} if gone else one.get("proof", {})) for one in kept] or [
+            ({}, {})
+        ]
 
     async def _skip(self, hook: Hook, reason: str, sample: Any = None, count: int = 1) -> None:
         await self._store.skip(Skip(hook.trigger_id, reason, count, sample))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from taske_ray.clock import new_id
 from taske_ray.core.capability import Capability
+from taske_ray.core.capability.exchange.subscription import verifies_by_connection
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
@@ -257,8 +258,14 @@ class Tasks:
 
 
 def hook_mode(trigger: Capability) -> str | None:
-    """Who registers the webhook of a trigger: `manual`, `subscribe`, `app`; None where there is none."""
-    return None if trigger.webhook is None else str(trigger.webhook["mode"])
+    """Who registers the webhook of a trigger: `manual`, `subscribe`, `app`; None where there is none.
+
+    `verified` is `manual` with signatures that are checked by a secret of the connection.
+    """
+    if trigger.webhook is None:
+        return None
+    mode = str(trigger.webhook["mode"])
+    return "verified" if mode == "manual" and verifies_by_connection(trigger) else mode
 
 
 def _begin(kind: str, spec: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

@@ -17,7 +17,7 @@ remade AS (
     SET label = coalesce(%(label)s, c.label), config = %(config)s::jsonb, data_key = %(data_key)s, sealed = %(sealed)s,
         hints = %(hints)s::jsonb, scopes = %(scopes)s::text[], token_at = %(token_at)s, refresh_from = %(refresh_from)s,
         token_expires_at = %(expires_at)s, tested_at = clock_timestamp(), updated_at = clock_timestamp(),
-        version = c.version + 1, status = 'active', status_reason = NULL,
+        version = c.version + 1, given = c.given + 1, status = 'active', status_reason = NULL,
         refresh_owner = NULL, refresh_until = NULL, refresh_tries = 0
     FROM given g
     WHERE g.reconnects AND c.id = g.id AND c.user_id IS NOT DISTINCT FROM g.owner

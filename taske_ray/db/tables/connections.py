@@ -27,6 +27,7 @@ class Connection(SQLModel, table=True):
     sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
     hints: dict[str, Any] = json_value(default_factory=dict)
     version: int = 1
+    given: int = 1
     created_at: datetime | None = instant(default=True)
     updated_at: datetime | None = instant(default=True)
     tested_at: datetime | None = instant(nullable=True)

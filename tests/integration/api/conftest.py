@@ -8,6 +8,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
+from actors.data_keys import DataKeys
+from actors.subscriptions import SubscriptionKeeper
 from deployments.auth_api.app import create_app as auth_app
 from deployments.console.app import ConsoleServices
 from deployments.console.app import create_app as console_app
@@ -20,12 +23,18 @@ from taske_ray.bootstrap import task_services as services_of_tasks
 from taske_ray.catalog.registry import load_documents
 from taske_ray.clock import SystemClock
 from taske_ray.db.fires import FireStore
+from taske_ray.integrations.client import IntegrationClient
+from taske_ray.integrations.egress import EgressGuard
+from taske_ray.integrations.transport import Transport
 from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.health import Health
 from taske_ray.services.modules import Modules
+from taske_ray.services.sealing import Sealer
 from taske_ray.services.trail import Trail
 from taske_ray.settings import Settings
+from tests.integration.api.shop import Shop, document, serving
+from tests.unit.integrations.memory_tokens import MemoryTokens
 
 URL = "http://taske.test"
 _master = read_master_key(new_master_key())
@@ -142,8 +151,9 @@ async def trail(engine_database):
 
 
 @pytest.fixture
-async def hooks(settings, engine_database, keyring, store, hosts, trail, catalog):  # noqa: ARG001 - loaded first
-    """A client of `/hooks`."""
+async def hooks(settings, engine_database, store, hosts, trail, catalog):  # noqa: ARG001 - loaded first
+    """A client of `/hooks`, which has the keys that a replica has."""
+    keyring = Keyring(purpose_keys(_master, purposes=["hooks"]))
     deliveries = delivery_service(settings, engine_database, keyring, hosts, store, trail)
     transport = httpx.ASGITransport(app=hooks_app(deliveries, clock=SystemClock(), url=URL), root_path="/hooks")
     async with httpx.AsyncClient(transport=transport, base_url=f"{URL}/hooks") as client:
@@ -157,3 +167,64 @@ async def console(settings, api_database, engine_database, readiness, appearance
     transport = httpx.ASGITransport(app=console_app(services, appearance))
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
         yield client
+
+
+@pytest.fixture
+def shop():
+    made = Shop()
+    with serving(made) as made.port:
+        yield made
+
+
+@pytest.fixture
+async def keeper(engine_database, database):
+    """What an integration client does every second; `again` makes everything due and does it."""
+    cache = CapabilityCache(engine_database)
+    transport = Transport(guard=EgressGuard(["127.0.0.0/8"]))
+    client = IntegrationClient(
+        capabilities=CatalogOfCalls(cache),
+        connections=ConnectionResolver(
+            engine_database,
+            DataKeys(engine_database, Keyring(purpose_keys(_master, purposes=["credentials"]))),
+            url=URL,
+        ),
+        tokens=MemoryTokens(),
+        transport=transport,
+        clock=SystemClock(),
+        database_time=lambda: 0.0,
+    )
+    sealer = Sealer(engine_database, Keyring(purpose_keys(_master, purposes=["hooks"])))
+    made = SubscriptionKeeper(engine_database, client=client, cache=cache, sealer=sealer, url=URL)
+
+    async def again(**changes):
+        values = {"due_at": "clock_timestamp()", "taken_until": "NULL", **changes}
+        text = ", ".join(f"{name} = {value}" for name, value in values.items())
+        await database.fetch(f"UPDATE subscriptions SET {text}")
+        await made.work()
+
+    made.again = again
+    yield made
+    await client.close()
+
+
+@pytest.fixture
+def enabled(api, admin, person, shop):
+    """Saves the module and a task on it; returns (the task's id, its hook's token). `secrets` are the connection's."""
+
+    async def save(module, *, params=None, secrets=("token",), **webhook):
+        put = await api.put(
+            f"/admin/modules/{module}", json=document(module, shop.port, secrets, **webhook), headers=admin["headers"]
+        )
+        assert put.status_code == 200, put.json()
+        given = {name: f"{name}-of-mina" for name in secrets}
+        fields = {"module": module, "auth": "token", "name": module, "fields": given}
+        connection = (await api.post("/connections", json=fields, headers=person["headers"])).json()
+        trigger = {"capability": f"{module}.order", "connection": connection["id"], "params": params or {}}
+        action = {"capability": "system.delay", "params": {"for": "PT1S"}}
+        made = await api.post(
+            "/tasks", json={"name": module, "trigger": trigger, "actions": [action]}, headers=person["headers"]
+        )
+        assert made.status_code == 201, made.json()
+        return made.json()["id"], made.json()["trigger"]["hook_url"].rpartition("/")[2]
+
+    return save

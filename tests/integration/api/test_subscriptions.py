@@ -1,205 +1,16 @@
 """Webhooks that the service registers itself, against a service that keeps registrations and signs what it sends."""
 
-import hashlib
-import hmac
 import json
-import socket
-import threading
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from slack_sdk.signature import SignatureVerifier
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
-from actors.data_keys import DataKeys
-from actors.subscriptions import SubscriptionKeeper
 from taske_ray.clock import SystemClock
 from taske_ray.core.ids import parse_id
-from taske_ray.integrations.client import IntegrationClient
-from taske_ray.integrations.egress import EgressGuard
-from taske_ray.integrations.transport import Transport
-from taske_ray.security.vault import Keyring, purpose_keys
-from taske_ray.services.catalog_cache import CapabilityCache
-from taske_ray.services.sealing import Sealer
-from tests.integration.api.conftest import URL, _master
-from tests.unit.integrations.memory_tokens import MemoryTokens
+from tests.integration.api.conftest import URL
+from tests.integration.api.shop import BODY, document, signed
 
 pytestmark = pytest.mark.integration
-BODY = json.dumps({"kind": "order", "id": "o-1"}).encode()
-
-
-class Shop:
-    """A service that takes registrations: `hooks` are those it knows, `asked` what it was sent, in order."""
-
-    def __init__(self):
-        self.hooks = {}
-        self.asked = []
-        self.status = 201
-
-    def routes(self):
-        """Register, ask, forget."""
-        return [
-            Route("/hooks", self.register, methods=["POST"]),
-            Route("/hooks/{id}", self.one, methods=["GET", "DELETE"]),
-            Route("/orders", lambda _: JSONResponse([]), methods=["GET"]),
-        ]
-
-    async def register(self, request):
-        """Keep a registration."""
-        wanted = await request.json()
-        self.asked.append(("POST", wanted))
-        if self.status != 201:
-            return JSONResponse({"error": "not now"}, self.status)
-        number = str(len(self.asked))
-        self.hooks[number] = wanted
-        return JSONResponse({"id": number, "until": wanted.get("until")}, 201)
-
-    async def one(self, request):
-        """Ask for one, or remove it."""
-        number = request.path_params["id"]
-        self.asked.append((request.method, number))
-        if number not in self.hooks:
-            return Response(status_code=404)
-        if request.method == "DELETE":
-            del self.hooks[number]
-        return Response(status_code=204 if request.method == "DELETE" else 200)
-
-
-@contextmanager
-def serving(shop):
-    """The service's port, in a thread of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=shop.routes()), log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture
-def shop():
-    made = Shop()
-    with serving(made) as made.port:
-        yield made
-
-
-def document(module, port, **webhook):
-    """The module of that service."""
-    block = {
-        "mode": "subscribe",
-        "subscribe": {
-            "generate": {"secret": {"type": "hex", "bytes": 32}},
-            "request": {
-                "method": "POST",
-                "path": "/hooks",
-                "body": {"url": "{{ hook.url }}", "secret": "{{ generated.secret }}", "kind": "{{ params.kind }}"},
-            },
-            "save": {"id": "{{ response.body.id }}", "secret": "{{ generated.secret }}"},
-        },
-        "check": {"request": {"path": "/hooks/{id}", "path_params": {"id": "{{ hook.state.id }}"}}},
-        "unsubscribe": {
-            "request": {"method": "DELETE", "path": "/hooks/{id}", "path_params": {"id": "{{ hook.state.id }}"}}
-        },
-        "verify": [
-            {
-                "type": "hmac",
-                "secret": "{{ hook.state.secret }}",
-                "signed": [{"raw": True}],
-                "signature": {"value": "{{ req.headers['x-signature'] }}"},
-            }
-        ],
-        "dedupe_key": "{{ req.body.id }}",
-        "output": {"id": "{{ req.body.id }}"},
-    }
-    return {
-        "module": module,
-        "name": "Shop",
-        "base_url": f"http://127.0.0.1:{port}",
-        "auth": [{"id": "token", "type": "bearer"}],
-        "capabilities": [
-            {
-                "capability": f"{module}.order",
-                "kind": "trigger",
-                "name": "Order",
-                "params": {"type": "object", "properties": {"kind": {"type": "string"}}},
-                "webhook": block | webhook,
-            },
-            {
-                "capability": f"{module}.order.new",
-                "kind": "trigger",
-                "name": "New order",
-                "request": {"path": "/orders"},
-                "response": {"items": "{{ response.body }}"},
-                "poll": {"key": "{{ item.id }}"},
-            },
-        ],
-    }
-
-
-@pytest.fixture
-async def keeper(engine_database, database):
-    """What an integration client does every second; `again` makes everything due and does it."""
-    cache = CapabilityCache(engine_database)
-    transport = Transport(guard=EgressGuard(["127.0.0.0/8"]))
-    client = IntegrationClient(
-        capabilities=CatalogOfCalls(cache),
-        connections=ConnectionResolver(
-            engine_database,
-            DataKeys(engine_database, Keyring(purpose_keys(_master, purposes=["credentials"]))),
-            url=URL,
-        ),
-        tokens=MemoryTokens(),
-        transport=transport,
-        clock=SystemClock(),
-        database_time=lambda: 0.0,
-    )
-    sealer = Sealer(engine_database, Keyring(purpose_keys(_master, purposes=["hooks"])))
-    made = SubscriptionKeeper(engine_database, client=client, cache=cache, sealer=sealer, url=URL)
-
-    async def again(**changes):
-        values = {"due_at": "clock_timestamp()", "taken_until": "NULL", **changes}
-        text = ", ".join(f"{name} = {value}" for name, value in values.items())
-        await database.fetch(f"UPDATE subscriptions SET {text}")
-        await made.work()
-
-    made.again = again
-    yield made
-    await client.close()
-
-
-@pytest.fixture
-def enabled(api, admin, person, shop):
-    """Saves the module and a task on it; returns (the task's id, its hook's token)."""
-
-    async def save(module, *, params=None, **webhook):
-        put = await api.put(
-            f"/admin/modules/{module}", json=document(module, shop.port, **webhook), headers=admin["headers"]
-        )
-        assert put.status_code == 200, put.json()
-        fields = {"module": module, "auth": "token", "name": module, "fields": {"token": "t0k3n-of-mina"}}
-        connection = (await api.post("/connections", json=fields, headers=person["headers"])).json()
-        trigger = {"capability": f"{module}.order", "connection": connection["id"], "params": params or {}}
-        action = {"capability": "system.delay", "params": {"for": "PT1S"}}
-        made = await api.post(
-            "/tasks", json={"name": module, "trigger": trigger, "actions": [action]}, headers=person["headers"]
-        )
-        assert made.status_code == 201, made.json()
-        return made.json()["id"], made.json()["trigger"]["hook_url"].rpartition("/")[2]
-
-    return save
-
-
-def signed(secret, body=BODY):
-    """The service's signature."""
-    return {
-        "x-signature": hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
-        "content-type": "application/json",
-    }
 
 
 async def standing(api, person, task_id):
@@ -327,7 +138,7 @@ async def test_without_a_public_address_nothing_can_be_registered(api, admin, pe
     """Enabling is refused with the trigger that asks instead of being called; saving it disabled is allowed."""
     task_services.tasks._reachable = False
     await api.put("/admin/modules/sub8", json=document("sub8", shop.port), headers=admin["headers"])
-    fields = {"module": "sub8", "auth": "token", "name": "x", "fields": {"token": "t0k3n-of-mina"}}
+    fields = {"module": "sub8", "auth": "token", "name": "x", "fields": {"token": "token-of-mina"}}
     connection = (await api.post("/connections", json=fields, headers=person["headers"])).json()
     action = {"capability": "system.delay", "params": {"for": "PT1S"}}
     trigger = {"capability": "sub8.order", "connection": connection["id"], "params": {}}

@@ -28,7 +28,7 @@ from taske_ray.core.capability.document.response import (
     response,
 )
 from taske_ray.core.capability.document.schema import Check, object_schema, output_shaper, properties_of, schema
-from taske_ray.core.capability.document.webhook import webhook
+from taske_ray.core.capability.document.webhook import WEBHOOK_REQUESTS, webhook
 from taske_ray.core.capability.module import Capability, Module, Policies, canonical_hash
 from taske_ray.core.capability.params import ParamsSchema
 
@@ -133,7 +133,7 @@ def _with_requests(block: dict[str, Any] | None, defaults: Defaults) -> dict[str
     """A `webhook` block whose own requests have the module's defaults."""
     if block is None:
         return None
-    calls = {name: block[name] for name in ("subscribe", "check", "unsubscribe", "renew") if block[name] is not None}
+    calls = {name: block[name] for name in WEBHOOK_REQUESTS if block[name] is not None}
     filled = {
         name: {**call, "request": under(call["request"], defaults)}
         for name, call in calls.items()

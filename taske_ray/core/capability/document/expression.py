@@ -1,7 +1,7 @@
 """Templates of a document: compiled once when it is read, checked for the names they use, evaluated many times."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from taske_ray.core.capability.document.names import SECRET_ROOTS, Names, check_names, reads_secret
@@ -44,6 +44,21 @@ class Expression:
     def _located(self, error: TemplateError) -> TemplateError:
         where = self.pointer + error.pointer
         return TemplateError(error.code, f"{where}: {error.message}", where)
+
+
+def expressions_in(found: Any) -> Iterator[Expression]:
+    """Every expression in a part of a document that was read."""
+    if isinstance(found, Expression):
+        yield found
+    elif isinstance(found, Mapping):
+        for part in found.values():
+            yield from expressions_in(part)
+    elif isinstance(found, list | tuple):
+        for part in found:
+            yield from expressions_in(part)
+    elif is_dataclass(found) and not isinstance(found, type):
+        for one in fields(found):
+            yield from expressions_in(getattr(found, one.name))
 
 
 def value(names: Names) -> Reader[Expression]:

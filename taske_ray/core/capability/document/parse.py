@@ -25,7 +25,7 @@ from taske_ray.core.capability.document.names import Names
 from taske_ray.core.capability.document.place import Fields, Place, Report
 from taske_ray.core.capability.document.request import Defaults, RequestSpec, defaults, literal_url, under
 from taske_ray.core.capability.document.schema import properties_of
-from taske_ray.core.capability.document.webhook import app_webhook
+from taske_ray.core.capability.document.webhook import WEBHOOK_REQUESTS, app_webhook
 from taske_ray.core.capability.module import FORMAT, Capability, Module, Policies, canonical_hash
 
 _most_capabilities: Final = 300
@@ -221,7 +221,7 @@ def _requests(each: Capability) -> Iterator[RequestSpec]:
     if each.request is not None:
         yield each.request
     block = each.webhook or {}
-    calls = (block.get(name) or {} for name in ("subscribe", "check", "renew", "unsubscribe"))
+    calls = (block.get(name) or {} for name in WEBHOOK_REQUESTS)
     yield from (call["request"] for call in calls if call.get("request") is not None)
 
 

@@ -11,6 +11,7 @@ from taske_ray.core.capability.document.request import request
 from taske_ray.core.capability.document.schema import object_schema, properties_of
 from taske_ray.core.capability.document.verify import verify
 
+WEBHOOK_REQUESTS: Final = ("subscribe", "existing", "check", "renew", "unsubscribe")
 _most_generated_bytes: Final = 256
 
 
@@ -20,22 +21,26 @@ def webhook(names: Names) -> Reader[dict[str, Any]]:
     def read(place: Place) -> dict[str, Any]:
         fields = Fields(
             place,
-            "subscribe check unsubscribe renew handshake filter split dedupe_key output respond",
+            "subscribe existing check unsubscribe renew handshake filter split dedupe_key output respond",
             required="mode verify",
         )
         mode = fields.read("mode", one_of("subscribe manual app"), "manual")
         if mode == "subscribe" and "subscribe" not in fields:
             place.fail("missing", "'subscribe' is required with mode subscribe", "/subscribe")
+        existing = place.value.get("existing") if isinstance(place.value, dict) else None
+        if isinstance(existing, dict) and existing.get("keep") is False and "unsubscribe" not in fields:
+            place.fail("missing", "'unsubscribe' is required where what exists is not kept", "/unsubscribe")
         calls = names.plus(hook={"url": None, "state": None}, generated=_generated(place)).private()
         event = names.public().plus(req=request_names)
-        return {
-            "mode": mode,
+        requests = {
             "subscribe": fields.read_optional("subscribe", _subscribe(calls)),
+            "existing": fields.read_optional("existing", _existing(calls)),
             "check": fields.read_optional("check", _call(calls)),
             "unsubscribe": fields.read_optional("unsubscribe", _call(calls)),
             "renew": fields.read_optional("renew", _renew(calls)),
-            **_reception(fields, names, event),
         }
+        ours = requests if mode == "subscribe" else dict.fromkeys(requests)  # whoever pastes the address makes none
+        return {"mode": mode, **ours, **_reception(fields, names, event)}
 
     return read
 
@@ -86,6 +91,22 @@ def _subscribe(names: Names) -> Reader[dict[str, Any]]:
             "generate": fields.read("generate", _generate, {}),
             "success": fields.read_optional("success", condition(answer)),
             "save": fields.read("save", values(answer), {}),
+        }
+
+    return read
+
+
+def _existing(names: Names) -> Reader[dict[str, Any]]:
+    """How to find a registration of ours whose answer was lost."""
+    answer = names.public().plus(response=response_names)
+
+    def read(place: Place) -> dict[str, Any]:
+        fields = Fields(place, "keep", required="request items match")
+        return {
+            "request": fields.read_optional("request", request(names)),
+            "items": fields.read_optional("items", template(answer)),
+            "match": fields.read_optional("match", condition(answer.plus(item=None))),
+            "keep": fields.read("keep", boolean, default=True),
         }
 
     return read

@@ -5,9 +5,10 @@ what was generated for it: neither shows in the requests and messages that peopl
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from taske_ray.core.capability.document.expression import expressions_in
 from taske_ray.core.capability.document.request import RequestSpec
 from taske_ray.core.capability.document.response import DEFAULT_MAX_BYTES, ResponseSpec
 from taske_ray.core.capability.exchange.build import prepare
@@ -27,10 +28,14 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The service will call. `state` is for later requests and for `verify`; `expires_at` is RFC 3339, None: never."""
+    """The service will call. `state` is for later requests and for `verify`; `expires_at` is RFC 3339, None: never.
+
+    `proof` are the secrets of the connection that `verify` names: what hooks need, who open no connection.
+    """
 
     state: dict[str, Any] = field(repr=False)
     expires_at: str | None = None
+    proof: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,38 @@ class Gone:
 Conversation = Generator[HttpRequest, HttpResponse, Subscribed | Gone | Failed]
 
 
+def verifies_by_connection(capability: Capability) -> bool:
+    """Whether deliveries are checked with a secret of the trigger's connection."""
+    secret = frozenset({("conn", "secret")})
+    return any(each.template.reads(secret) for each in expressions_in(_block(capability)["verify"]))
+
+
+def ends_by_name(capability: Capability) -> bool:
+    """Whether the request that ends a registration says which one; else it ends whatever there is."""
+    ours = frozenset({("hook",)})
+    return any(each.template.reads(ours) for each in expressions_in(_block(capability)["unsubscribe"]))
+
+
+def proving(capability: Capability, context: CallContext, talk: Conversation) -> Conversation:
+    """The same conversation; who is subscribed by it holds what `verify` needs of the connection, and no more."""
+    found = yield from talk
+    if not isinstance(found, Subscribed) or context.connection is None:
+        return found
+    named = list(expressions_in(_block(capability)["verify"]))
+    secrets = {
+        name: value
+        for name, value in context.connection.secret.items()
+        if any(each.template.reads(frozenset({("conn", "secret", name)})) for each in named)
+    }
+    return replace(found, proof=secrets)
+
+
+def stand() -> Conversation:
+    """No request at all: whoever pasted the address has registered it."""
+    yield from ()
+    return Subscribed({})
+
+
 def subscribe(capability: Capability, context: CallContext, *, url: str, generated: Values) -> Conversation:
     """Register `url`; `generated` are the fresh values that the document asks for. Gone is never returned."""
     block = _block(capability)["subscribe"]
@@ -48,6 +85,25 @@ def subscribe(capability: Capability, context: CallContext, *, url: str, generat
     return (
         yield from talk.held(block["request"], block["success"], lambda seen: _subscribed(talk, block["save"], seen))
     )
+
+
+def finds_existing(capability: Capability) -> bool:
+    """Whether the service can be asked for a registration whose answer was lost."""
+    return _block(capability)["existing"] is not None
+
+
+def find_existing(capability: Capability, context: CallContext, *, url: str, generated: Values) -> Conversation:
+    """The registration of `url` that the service has already; Gone where it has none.
+
+    One that cannot be kept, because a secret of it was told in the lost answer alone, is ended.
+    """
+    block = _block(capability)
+    existing = block["existing"]
+    talk = _Registration(capability, context, url, {}, generated)
+    found = yield from talk.held(existing["request"], None, lambda seen: _existing(talk, block, seen))
+    if not isinstance(found, Subscribed) or existing["keep"]:
+        return found
+    return (yield from unsubscribe(capability, context, url=url, state=found.state))
 
 
 def check(capability: Capability, context: CallContext, *, url: str, state: Values) -> Conversation:
@@ -111,6 +167,17 @@ class _Registration:
 
 def _subscribed(talk: _Registration, save: Mapping[str, Any], seen: Values) -> Subscribed:
     return Subscribed({name: each.evaluate(seen) for name, each in save.items()}, _expiry(talk, seen))
+
+
+def _existing(talk: _Registration, block: Mapping[str, Any], seen: Values) -> Subscribed | Gone:
+    """The first item of the list that matches, read as if it were the answer to the registration."""
+    items = block["existing"]["items"].evaluate(seen)
+    for item in items if isinstance(items, list) else ():
+        if block["existing"]["match"].evaluate({**seen, "item": item}):
+            return _subscribed(
+                talk, block["subscribe"]["save"], {**seen, "response": {**seen["response"], "body": item}}
+            )
+    return Gone()
 
 
 def _expiry(talk: _Registration, seen: Values) -> str | None:

@@ -6,7 +6,15 @@ import pytest
 
 from taske_ray.catalog.registry import load_modules
 from taske_ray.core.capability import CallContext, ConnectionValues, parse_module
-from taske_ray.core.capability.exchange.subscription import Gone, Subscribed, check, renew, subscribe, unsubscribe
+from taske_ray.core.capability.exchange.subscription import (
+    Gone,
+    Subscribed,
+    check,
+    find_existing,
+    renew,
+    subscribe,
+    unsubscribe,
+)
 from taske_ray.core.http import HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed
 
@@ -126,3 +134,24 @@ def test_a_literal_address_outside_the_hosts_is_refused_at_load():
     with pytest.raises(Exception, match="not valid") as refused:
         parse_module(document)
     assert [error.code for error in refused.value.errors] == ["host_not_allowed"]
+
+
+def test_what_is_not_kept_must_be_ended():
+    """A document that ends what it finds has to say how."""
+    block = {**RENEWED["capabilities"][0]["webhook"]}
+    block["existing"] = {"request": {"path": "/watch"}, "items": "{{ response.body }}", "match": True, "keep": False}
+    document = RENEWED | {"capabilities": [RENEWED["capabilities"][0] | {"webhook": block}]}
+    with pytest.raises(Exception, match="not valid") as refused:
+        parse_module(document)
+    assert [(error.pointer, error.code) for error in refused.value.errors] == [
+        ("/capabilities/0/webhook/unsubscribe", "missing")
+    ]
+
+
+def test_a_registration_that_is_there_is_found():
+    """The item of the list is read as the answer would have been; another address is nothing of ours."""
+    listed = [{"id": 1, "config": {"url": "https://x.example"}}, {"id": 2, "config": {"url": URL}}]
+    request, found = answered(find_existing(EVENT, GITHUB, url=URL, generated={"secret": "s" * 64}), 200, listed)
+    assert (request.method, request.url) == ("GET", "https://api.github.com/repos/o/r/hooks?per_page=100")
+    assert found == Subscribed({"hook_id": 2, "secret": "s" * 64})
+    assert answered(find_existing(EVENT, GITHUB, url=URL, generated={"secret": "s"}), 200, listed[:1])[1] == Gone()
