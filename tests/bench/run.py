@@ -14,6 +14,7 @@ from tests.bench.load import Plan, generate
 from tests.bench.service import Service, Start, temporary
 from tests.bench.stand import BODIES, Measured, Stub, ceiling, measure, running
 from tests.bench.usage import Usage, instance, usage
+from tests.facts import TooLate, until
 
 Say = Callable[[str], None]
 CLIENTS: Final = (16, 64)
@@ -137,21 +138,16 @@ async def _measure_crons(count: int, service: Service, receiver: Stub) -> Crons:
     )
     sent = await generate(plan)
     began = time.monotonic()
-    live = await _until_watched(service, already + len(sent.accepted))
-    live_after_s = time.monotonic() - began if live else float("inf")
+    try:
+        wanted = already + len(sent.accepted)
+        await until(lambda: service.figure("watchers") >= wanted, _live_limit_s, "every watcher", again_s=0.2)
+        live_after_s = time.monotonic() - began
+    except TooLate:
+        live_after_s = float("inf")
     await asyncio.sleep(_settling_s)
     created_s = (sent.ended - sent.began) / 1e9
     after = usage(instance(service.data_dir), memory=True)
     return Crons(count, count - len(sent.accepted), created_s, live_after_s, before, after)
-
-
-async def _until_watched(service: Service, wanted: float) -> bool:
-    deadline = time.monotonic() + _live_limit_s
-    while service.figure("watchers") < wanted:
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.2)
-    return True
 
 
 def _cron_tasks(receiver: Stub) -> list[str]:

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.cluster.facts import until
 from tests.cluster.launcher_service import free_port
 from tests.cluster.receiver import Receiver
+from tests.facts import until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
 

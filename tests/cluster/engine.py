@@ -11,7 +11,7 @@ from taske_ray.clock import new_id
 from taske_ray.core.ids import parse_id
 from taske_ray.db.database import Database
 from taske_ray.services.master_key import open_keyring
-from tests.cluster.facts import until
+from tests.facts import until
 
 OVER = ("succeeded", "failed", "cancelled", "needs_attention")
 MANUAL = {"capability": "system.manual"}

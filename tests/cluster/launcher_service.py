@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from taske_ray.launcher import processes
+from tests.facts import wait_until
 
 HERE = Path(__file__).parent
 
@@ -94,7 +95,7 @@ class Service:
 
 
 def nothing_is_left(service):
-    wait_for(lambda: not service.processes(), 5)
+    wait_until(lambda: not service.processes(), 5, "the end of its processes")
     assert not [path for path in service.data_dir.rglob("*") if path.is_socket()]
     for name in ("lock", "processes.json", "run/token", "run/haproxy"):
         assert not (service.data_dir / name).exists()
@@ -111,10 +112,3 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def wait_for(fact, within_s):
-    deadline = time.monotonic() + within_s
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)

@@ -7,9 +7,9 @@ import pytest
 
 from taske_ray.core.ids import parse_id
 from tests.cluster.engine import post, trigger_id
-from tests.cluster.facts import until
 from tests.cluster.kills import end, kill_host, kill_supervisor
 from tests.cluster.receiver import Answer
+from tests.facts import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120, func_only=True)]
 

@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from taske_ray.launcher import processes
-from tests.cluster.launcher_service import Service, nothing_is_left, wait_for
+from tests.cluster.launcher_service import Service, nothing_is_left
 from tests.cluster.listeners import all_refuse, listeners
+from tests.facts import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -66,7 +67,7 @@ def test_a_killed_launcher_takes_everything_along_and_the_next_start_is_clean(se
     service.start()
     service.process.kill()
     service.process.wait()
-    wait_for(lambda: not service.processes(), 20)
+    wait_until(lambda: not service.processes(), 20, "the end of its processes")
     service.start()
     assert service.answers()
     assert service.stop()[0] == 0
@@ -106,7 +107,7 @@ def test_two_side_by_side_one_by_an_ordinary_user(service):
     try:
         service.start(until_ready=False)
         other.start()
-        wait_for(service.answers, READY_S)
+        wait_until(service.answers, READY_S, "an answer")
         assert {each.uids().real for each in other.processes()} == {os.geteuid() if user is None else user}
         assert other.stop()[0] == 0
         nothing_is_left(other)
@@ -199,8 +200,8 @@ def survives_the_kill_of(service, name):
             each for each in service.processes() if each.name() == name and each.ppid() == service.process.pid
         )
     victim.kill()
-    wait_for(lambda: has_ended(victim), 5)
-    wait_for(lambda: service.answers() and alive(service, name), READY_S)
+    wait_until(lambda: has_ended(victim), 5, f"the end of {victim}")
+    wait_until(lambda: service.answers() and alive(service, name), READY_S, f"another {name}")
 
 
 def alive(service, name):

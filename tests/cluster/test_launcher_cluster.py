@@ -18,7 +18,8 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.launcher import environment, ports, processes
 from taske_ray.security.vault import new_master_key
-from tests.cluster.launcher_service import Service, free_port, nothing_is_left, wait_for
+from tests.cluster.launcher_service import Service, free_port, nothing_is_left
+from tests.facts import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -80,7 +81,7 @@ def cluster():
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: any(each.name() == "raylet" for each in processes.marked(folder)), 60)
+    wait_until(lambda: any(each.name() == "raylet" for each in processes.marked(folder)), 60, "a raylet")
     yield f"127.0.0.1:{port}", folder
     node.terminate()
     processes.end(lambda: processes.marked(folder), within_s=2)
@@ -105,7 +106,7 @@ def test_joins_a_cluster_and_leaves_it_as_it_was(cluster, monkeypatch):
         assert workers(folder) - before, "nothing of ours runs on the cluster"
         assert service.stop()[0] == 0
         nothing_is_left(service)
-        wait_for(lambda: not {name for name in workers(folder) if name.startswith("ray::S")}, 20)
+        wait_until(lambda: not {name for name in workers(folder) if name.startswith("ray::S")}, 20, "the end of ours")
         assert any(each.name() == "raylet" for each in processes.marked(folder))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cluster.facts import until
+from tests.facts import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60, func_only=True)]
 

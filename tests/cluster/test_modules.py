@@ -8,8 +8,8 @@ from taske_ray.catalog.registry import load_documents
 from taske_ray.standins.server import documents
 from tests.cluster.documents import weather
 from tests.cluster.engine import post
-from tests.cluster.facts import until
 from tests.cluster.receiver import Answer
+from tests.facts import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60, func_only=True)]
 

@@ -4,9 +4,9 @@ import pytest
 
 from taske_ray.core.ids import parse_id
 from tests.cluster.engine import post
-from tests.cluster.facts import until
 from tests.cluster.kills import end
 from tests.cluster.receiver import Answer
+from tests.facts import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 LISTENS = {"capability": "system.run.failed"}

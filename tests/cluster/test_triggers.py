@@ -9,9 +9,9 @@ from actors import cluster
 from actors.supervisor import TriggerSupervisor
 from tests.cluster.dense import OneWatcherEach
 from tests.cluster.engine import post, trigger_id
-from tests.cluster.facts import until
 from tests.cluster.kills import kill_host
 from tests.cluster.receiver import Answer
+from tests.facts import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120, func_only=True)]
 

@@ -15,10 +15,11 @@ import pytest
 
 from taske_ray.launcher import environment, ports, processes
 from tests.cluster.engine import post
-from tests.cluster.launcher_service import free_port, wait_for
+from tests.cluster.launcher_service import free_port
 from tests.cluster.receiver import Answer, Receiver
 from tests.e2e.conftest import Api
 from tests.e2e.instance import instance
+from tests.facts import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -103,11 +104,11 @@ def test_hosts_and_runs_on_both_nodes(two_nodes, agreed, database_url, receiver_
     ):
         found.port = int(agreed["TASKE_PUBLIC_URL"].rpartition(":")[2])
         found.start("--address", two_nodes)
-        wait_for(lambda: nodes_of(database) == {"run": 2, "watcher": 2, "client": 2}, 60)
+        wait_until(lambda: nodes_of(database) == {"run": 2, "watcher": 2, "client": 2}, 60, "hosts on both nodes")
         with Api(found, found.account("min@example.com", admin=True)) as api:
             hook = api.task({"capability": "system.webhook"}, post(url))["trigger"]["hook_url"]
             ids = [httpx.post(hook, json={}, timeout=20).json()["run_id"] for _ in range(30)]
-            wait_for(lambda: len(receiver_here.at(url)) == 30, 30)
+            wait_until(lambda: len(receiver_here.at(url)) == 30, 30, "every call")
             held = "SELECT h.node, count(*)::int FROM runs r JOIN hosts h ON h.id = r.owner GROUP BY 1"
             executing = database.execute(held).fetchall()
             gate.open()
@@ -116,7 +117,7 @@ def test_hosts_and_runs_on_both_nodes(two_nodes, agreed, database_url, receiver_
         assert sum(count for _, count in executing) == 30
         assert {each.key for each in receiver_here.at(url)} == {f"{run_id}:action1" for run_id in ids}
         assert found.stop()[0] == 0
-        wait_for(lambda: not nodes_of(database), 5)
+        wait_until(lambda: not nodes_of(database), 5, "the end of every host")
 
 
 def nodes_of(database):

@@ -1,7 +1,5 @@
 """One whole service for the session, with an outside world of ours: stand-ins for Google and Slack, and a receiver."""
 
-import json
-import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -14,6 +12,7 @@ from taske_ray.standins.world import Channel, Drive, DriveFile, Slack, World
 from tests.cluster.receiver import Receiver
 from tests.e2e.instance import instance
 from tests.e2e.parcels import parcels as parcels_service
+from tests.facts import wait_until
 
 FOLDER, CHANNEL = "0AEplanning", "C01PLANNING"
 GOOGLE_TOKEN, SLACK_TOKEN = "ya29.e2e-s3cr3t", "xoxb-e2e-s3cr3t"
@@ -118,11 +117,12 @@ class Api:
 
     def ended(self, run_id, within_s=60):
         """The run when it is over."""
-        deadline = time.monotonic() + within_s
-        while (run := self.ask("GET", f"/runs/{run_id}"))["status"] not in _OVER:
-            assert time.monotonic() < deadline, json.dumps(run)
-            time.sleep(0.05)
-        return run
+
+        def over():
+            run = self.ask("GET", f"/runs/{run_id}")
+            return run if run["status"] in _OVER else None
+
+        return wait_until(over, within_s, lambda: f"the end of {self.ask('GET', f'/runs/{run_id}')}")
 
 
 @pytest.fixture

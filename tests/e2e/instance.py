@@ -14,6 +14,7 @@ import httpx
 
 from taske_ray import Taske
 from tests.cluster.launcher_service import Service
+from tests.facts import wait_until
 
 TASKE = Path(sys.executable).with_name("taske")
 PASSWORD = "seven green bottles on a wall"
@@ -56,12 +57,13 @@ class Instance(Service):
 
     def until_said(self, text, within_s):
         """Return what it has said once it contains `text`."""
-        deadline = time.monotonic() + within_s
-        while text not in (said := self.output.read_text()):
-            assert self.process.poll() is None, f"it ended: {said} {self.log()}"
-            assert time.monotonic() < deadline, f"it never said {text!r}: {said} {self.log()}"
-            time.sleep(0.05)
-        return said
+
+        def said():
+            output = self.output.read_text()
+            assert text in output or self.process.poll() is None, f"it ended: {output} {self.log()}"
+            return output if text in output else None
+
+        return wait_until(said, within_s, lambda: f"{text!r} in {self.output.read_text()} {self.log()}")
 
     def stop(self):
         """The exit code after SIGTERM, and how long it took."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.engine import MANUAL
 from tests.e2e.parcels import CLIENT, SECRET, document
+from tests.facts import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180, func_only=True)]
 LATER = {"capability": "system.delay", "params": {"for": "PT0.1S"}}
@@ -22,13 +23,16 @@ def connection(admin, user, parcels):
     return user.ask("POST", "/connections", body, status=201)["id"]
 
 
-def until(found, within_s=60):
-    """What `found` gives once it is true."""
-    deadline = time.monotonic() + within_s
-    while not (value := found()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
-    return value
+def explained(user, task):
+    return user.ask("GET", f"/tasks/{task['id']}/explain")
+
+
+def checks(user, task):
+    return explained(user, task)["checks"]
+
+
+def runs_of(user, task):
+    return user.ask("GET", f"/runs?task_id={task['id']}")["items"]
 
 
 def test_fifty_runs_share_one_token(user, parcels, connection):
@@ -75,13 +79,13 @@ def test_new_items_of_all_pages_become_one_run_each(user, parcels, connection):
     parcels.parcels = [{"number": 0, "at": "2020-01-01T00:00:00Z"}]
     trigger = {"capability": "parcels.new", "connection": connection, "params": {"every": "PT1S"}}
     task = user.task(trigger, LATER)
-    until(lambda: user.ask("GET", f"/tasks/{task['id']}/explain")["checks"])
+    wait_until(lambda: checks(user, task), 60, "the first check")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     parcels.parcels += [{"number": number, "at": now} for number in range(1, 6)]
-    runs = until(lambda: len(found := user.ask("GET", f"/runs?task_id={task['id']}")["items"]) >= 5 and found)
-    seen = len(user.ask("GET", f"/tasks/{task['id']}/explain")["checks"])
-    until(lambda: len(user.ask("GET", f"/tasks/{task['id']}/explain")["checks"]) > seen or None)
-    runs = user.ask("GET", f"/runs?task_id={task['id']}")["items"]
+    wait_until(lambda: len(runs_of(user, task)) >= 5, 60, "five runs")
+    seen = len(checks(user, task))
+    wait_until(lambda: len(checks(user, task)) > seen, 60, "another check")
+    runs = runs_of(user, task)
     assert sorted(user.ask("GET", f"/runs/{run['id']}")["trigger_output"]["number"] for run in runs) == [1, 2, 3, 4, 5]
     user.ask("POST", f"/tasks/{task['id']}/disable")
 
@@ -90,12 +94,12 @@ def test_signed_webhooks_arrive(user, parcels, connection):
     """Enabling registers, a signed delivery is a run and its repetition none, a forged one 401, deleting ends it."""
     trigger = {"capability": "parcels.shipped", "connection": connection, "params": {}}
     task = user.task(trigger, LATER)
-    until(lambda: (user.ask("GET", f"/tasks/{task['id']}/explain")["subscription"] or {}).get("status") == "active")
+    wait_until(lambda: (explained(user, task)["subscription"] or {}).get("status") == "active", 60, "being registered")
     assert parcels.ship(7) == parcels.ship(7) == [202]
-    runs = user.ask("GET", f"/runs?task_id={task['id']}")["items"]
+    runs = runs_of(user, task)
     assert [user.ask("GET", f"/runs/{run['id']}")["trigger_output"] for run in runs] == [{"parcel": 7}]
     [hook] = parcels.hooks.values()
     parcels.hooks = {"1": hook | {"secret": "another"}}
     assert parcels.ship(8) == [401]
     user.ask("DELETE", f"/tasks/{task['id']}", status=204)
-    until(lambda: not parcels.hooks)
+    wait_until(lambda: not parcels.hooks, 60, "being forgotten")

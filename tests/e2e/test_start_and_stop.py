@@ -7,10 +7,11 @@ import pytest
 
 from taske_ray import Taske
 from tests.cluster.engine import MANUAL, post
-from tests.cluster.launcher_service import nothing_is_left, wait_for
+from tests.cluster.launcher_service import nothing_is_left
 from tests.cluster.receiver import Answer
 from tests.e2e.conftest import Api
 from tests.e2e.instance import instance
+from tests.facts import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240, func_only=True)]
 
@@ -31,7 +32,7 @@ def test_a_life_of_an_instance(receiver, service):
             task = api.task(MANUAL, post(slow), post(after), name="survives")
             run_id = api.ask("POST", f"/tasks/{task['id']}/run", status=202)["run_id"]
             demo = api.ask("GET", "/modules/google")
-        wait_for(lambda: receiver.at(slow), 20)
+        wait_until(lambda: receiver.at(slow), 20, "the call")
 
         found.process.send_signal(signal.SIGTERM)
         found.until_said("Stopping", 5)

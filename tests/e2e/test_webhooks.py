@@ -4,16 +4,14 @@ import asyncio
 import collections
 import os
 import signal
-import time
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.cluster.engine import post
-from tests.cluster.facts import until
-from tests.cluster.launcher_service import wait_for
 from tests.cluster.receiver import Answer
+from tests.facts import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120, func_only=True)]
 
@@ -101,18 +99,15 @@ async def test_no_acknowledged_delivery_is_lost_with_a_run_host(service, user, h
         for run in runs:
             unknown = sum(each["status"] == "unknown" for each in run["steps"][step]["attempts"])
             assert receipts[f"{run['id']}:action{step + 1}"] - 1 <= unknown
-    wait_for(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30)
+    await until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30, "being ready")
 
 
 async def delivered(client, url, number):
     """The run of a delivery, sent again under its id until it is acknowledged, as senders do."""
-    headers, deadline = {"webhook-id": f"load-{number}-{uuid4().hex}"}, time.monotonic() + 60
-    while True:
-        try:
-            answer = await client.post(url, json={"i": number}, headers=headers)
-        except httpx.TransportError:
-            answer = None
-        if answer is not None and answer.status_code == 202:
-            return answer.json()["run_id"]
-        assert time.monotonic() < deadline, answer
-        await asyncio.sleep(0.1)
+    headers = {"webhook-id": f"load-{number}-{uuid4().hex}"}
+
+    async def acknowledged():
+        answer = await client.post(url, json={"i": number}, headers=headers)
+        return answer.json()["run_id"] if answer.status_code == 202 else None
+
+    return await until(acknowledged, 60, "a 202", despite=httpx.TransportError, again_s=0.1)

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,7 @@ import psycopg
 
 from tests.bench.service import Service, temporary
 from tests.bench.stand import Stub, running
+from tests.facts import TooLate, until
 from tests.faults import receiver
 from tests.faults.oracle import STEPS, Story, Verdict, judge
 from tests.faults.recovery import Recovery, recoveries
@@ -85,9 +86,9 @@ async def run(*, seconds: float, seed: int, rate: float, pause_s: tuple[float, f
             await load
         finally:
             saboteur.close()
-        await _until(lambda: _switched_off(service, tasks[1]), _quiet_limit_s)
+        await _wait(lambda: _switched_off(service, tasks[1]), _quiet_limit_s)
         witness = Witness(service.data_dir, tasks)
-        await _until(lambda: witness.unfinished() == 0, _quiet_limit_s)
+        await _wait(lambda: witness.unfinished() == 0, _quiet_limit_s)
         return _judged(seed, seconds, sender, saboteur.faults, ledger, witness, tasks, service)
 
 
@@ -107,8 +108,8 @@ async def _strikes(
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {fault.name} {fault.pid}\n")
         await asyncio.sleep(chance.uniform(*pause_s))
         if fault.kind in HEADS:
-            await _until(partial(_has_ended, fault.pid), _head_limit_s)
-            await _until(partial(_acknowledged_since, sender, time.monotonic()), _head_limit_s)
+            await _wait(partial(_has_ended, fault.pid), _head_limit_s)
+            await _wait(partial(_acknowledged_since, sender, time.monotonic()), _head_limit_s)
 
 
 def _has_ended(pid: int) -> bool:
@@ -202,15 +203,16 @@ def _login(service: Service) -> dict[str, str]:
     return {"authorization": f"Bearer {service.api_key}"}
 
 
-async def _until(fact: Any, within_s: float) -> bool:
-    """Whether a fact became true in time; a service that is just coming back is asked again."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.HTTPError, psycopg.Error):
-            if await asyncio.to_thread(fact):
-                return True
-        await asyncio.sleep(0.5)
-    return False
+async def _wait(fact: Callable[[], bool], within_s: float) -> None:
+    """A service that is just coming back is asked again; of what never comes true the verdict tells."""
+    with contextlib.suppress(TooLate):
+        await until(
+            lambda: asyncio.to_thread(fact),
+            within_s,
+            "quiet",
+            despite=(httpx.HTTPError, psycopg.Error),
+            again_s=0.5,
+        )
 
 
 def render(campaign: Campaign) -> str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import httpx
 
 from tests.cluster.receiver import Answer
+from tests.facts import wait_until
 from tests.faults.oracle import STEPS, Acknowledged, Receipt, Story, judge
 from tests.faults.witness import Witness
 
@@ -42,13 +43,9 @@ class Stand:
 
     def whole(self, within_s=90):
         """Return when every part of the service answers, and two run hosts are live."""
-
-        def ready():
-            with contextlib.suppress(httpx.HTTPError):
-                return self.http.get("/readyz").status_code == 200
-            return False
-
-        self.until(ready, within_s, "being ready")
+        wait_until(
+            lambda: self.http.get("/readyz").status_code == 200, within_s, "being ready", despite=httpx.HTTPError
+        )
 
     def arm(self, label, how="KILL"):
         """The next process that comes to this point dies there, or stops."""
@@ -120,11 +117,10 @@ class Stand:
         """The run when it is over."""
 
         def over():
-            with contextlib.suppress(httpx.HTTPError, AssertionError):
-                run = self.ask("GET", f"/api/v1/runs/{run_id}")
-                return run if run["status"] in OVER else None
+            run = self.ask("GET", f"/api/v1/runs/{run_id}")
+            return run if run["status"] in OVER else None
 
-        return self.until(over, within_s, f"the end of {run_id}")
+        return wait_until(over, within_s, f"the end of {run_id}", despite=(httpx.HTTPError, AssertionError))
 
     def received(self, step):
         """The requests of a step, in order."""
@@ -156,8 +152,4 @@ class Stand:
 
     def until(self, fact, within_s, what):
         """The first truthy answer of `fact()`."""
-        deadline = time.monotonic() + within_s
-        while not (found := fact()):
-            assert time.monotonic() < deadline, f"{what} took more than {within_s} s"
-            time.sleep(0.05)
-        return found
+        return wait_until(fact, within_s, what)

@@ -7,7 +7,6 @@ import asyncio
 import statistics
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from tests.bench.load import Plan, generate
 from tests.bench.service import TASKE, temporary
 from tests.bench.stand import BODIES, Stub
 from tests.cluster.receiver import Answer
+from tests.facts import until
 from tests.faults.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600, func_only=True)]
@@ -77,13 +77,13 @@ async def latencies(sender, receiver, address):
     """Seconds from each delivery's moment to its arrival behind the service."""
     sent = await generate(Plan(sender.hook, BODIES, clients=8, seconds=MEASURED_S, rate=RATE))
     assert sent.statuses.keys() == {202}
-    deadline = time.monotonic() + 30
-    while True:
+
+    def all_arrived():
         arrived = {one.key.partition(":")[0]: one.at for one in receiver.at(address)}
-        if sent.accepted.keys() <= arrived.keys():
-            return [arrived[run] - began / 1e9 for run, (began, _) in sent.accepted.items()]
-        assert time.monotonic() < deadline, "deliveries did not arrive"
-        await asyncio.sleep(0.1)
+        return arrived if sent.accepted.keys() <= arrived.keys() else None
+
+    arrived = await until(all_arrived, 30, "every delivery", again_s=0.1)
+    return [arrived[run] - began / 1e9 for run, (began, _) in sent.accepted.items()]
 
 
 def slowest_twentieth(values):
@@ -117,10 +117,8 @@ async def test_a_flood_costs_its_own_user_alone(receiver):
         flood = Plan(ann.hook, BODIES, clients=64, seconds=MEASURED_S, rate=1000)
         sent, waits = await asyncio.gather(generate(flood), latencies(ben, receiver, address))
         beside = slowest_twentieth(waits)
-        deadline = time.monotonic() + 60
-        while len(runs := ann.runs()) < len(sent.accepted):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.5)
+        await until(lambda: len(ann.runs()) >= len(sent.accepted), 60, "a run for each 202", again_s=0.5)
+        runs = ann.runs()
     statuses = dict(sorted(sent.statuses.items()))
     told(f"flood {statuses}, {sent.broken} broken; the other user {beside * 1e3:.0f} ms")
     assert {run.run_id for run in runs} == set(sent.accepted)

@@ -1,6 +1,5 @@
 """The database has no room: no disk, or no connection. Waits are bounded, nothing is acknowledged that is not kept."""
 
-import asyncio
 import os
 import subprocess
 import time
@@ -20,6 +19,7 @@ from taske_ray.db.hosts import HostRow
 from taske_ray.db.migrate import upgrade
 from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow
 from taske_ray.errors import TaskeError, Unavailable
+from tests.facts import until
 
 pytestmark = pytest.mark.integration
 
@@ -79,23 +79,14 @@ async def test_a_full_disk_acknowledges_nothing_that_is_not_kept(small_disk):
         if not server.is_running:
             server.stop()
             server.start()
-        fired = await _until_accepted(store, event("after"))
+        after = event("after")
+        fired = await until(lambda: store.fire(after), 60, "going on", despite=(TaskeError, psycopg.Error), again_s=0.5)
         rows = await database.fetch("SELECT id FROM runs")
         assert accepted | {fired.run_id} <= {row["id"] for row in rows}
     finally:
         await store.close()
         await database.close()
         server.stop()
-
-
-async def _until_accepted(store, event):
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return await store.fire(event)
-        except (TaskeError, psycopg.Error):
-            assert time.monotonic() < deadline, "it did not go on"
-            await asyncio.sleep(0.5)
 
 
 @pytest.fixture
@@ -134,18 +125,10 @@ async def test_without_a_free_connection_waits_are_bounded_and_leases_kept(crowd
         assert time.monotonic() - began < 10
         assert await hosts.renew(heartbeat, host.id) is not None
         taken.pop().close()
-        assert await asyncio.wait_for(_answered(late), 20) == [{"n": 1}]
+        assert await until(lambda: late.fetch("SELECT 1 AS n"), 20, "an answer", despite=Unavailable) == [{"n": 1}]
         await late.close()
     finally:
         for connection in taken:
             connection.close()
         await heartbeat.close()
         await database.close()
-
-
-async def _answered(database):
-    while True:
-        try:
-            return await database.fetch("SELECT 1 AS n")
-        except Unavailable:
-            await asyncio.sleep(0.2)

@@ -14,6 +14,7 @@ import pytest
 
 from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.errors import StartRefused
+from tests.facts import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -119,7 +120,7 @@ def test_borrows_by_starting_one(server):
 def test_ends_with_its_starter(server):
     """A starter killed with SIGKILL takes its server along."""
     pid = left_behind(server.data_dir, "os.kill(os.getpid(), signal.SIGKILL)")
-    wait_for(lambda: not alive(pid))
+    wait_until(lambda: not alive(pid), 20, "the end of its server")
 
 
 def test_an_orphan_is_ended_and_the_data_kept(server):
@@ -185,10 +186,3 @@ def alive(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def wait_for(fact, within_s=20.0):
-    deadline = time.monotonic() + within_s
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)

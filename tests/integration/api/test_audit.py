@@ -9,7 +9,7 @@ from taske_ray.db.audit import Entry
 from taske_ray.services import trail as trail_module
 from taske_ray.services.trail import Trail
 from tests.cluster.documents import weather
-from tests.cluster.facts import until
+from tests.facts import until
 from tests.integration.api.conftest import log_in
 from tests.integration.api.test_hooks_api import SIGNED, hook
 

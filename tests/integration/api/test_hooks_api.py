@@ -7,6 +7,7 @@ import hmac
 import pytest
 
 from taske_ray.core.ids import format_id, parse_id
+from tests.facts import until
 
 pytestmark = pytest.mark.integration
 ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
@@ -165,12 +166,12 @@ async def test_odd_text_is_stored_mended(mina, hooks):
 
 
 async def first_run(mina, task):
-    async with asyncio.timeout(10):
-        while True:
-            items = (await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]
-            if items:
-                return parse_id("run", items[0]["id"])
-            await asyncio.sleep(0.01)
+    """The id of a task's run, once it is there."""
+
+    async def runs():
+        return (await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]
+
+    return parse_id("run", (await until(runs, 10, "a run"))[0]["id"])
 
 
 async def test_respond_result_waits_for_the_run(mina, hooks, database):

@@ -4,11 +4,10 @@
 """
 
 import asyncio
-import contextlib
 import os
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -22,6 +21,7 @@ from taske_ray.errors import Unauthenticated
 from taske_ray.launcher import haproxy
 from taske_ray.launcher.environment import TUNING
 from taske_ray.limits import Limits
+from tests.facts import wait_until
 
 ROOT = Path(__file__).parents[3]
 routes = router()
@@ -131,14 +131,11 @@ class Door:
         config.write_text(text)
 
     def _until_open(self, port):
-        import socket
+        def listens():
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return True
 
-        deadline = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-            assert time.monotonic() < deadline, (self.folder / "haproxy.log").read_text()
-            time.sleep(0.02)
+        wait_until(listens, 20, lambda: f"the door: {(self.folder / 'haproxy.log').read_text()}", despite=OSError)
 
 
 def configuration(folder, port, replica_port):

@@ -5,7 +5,6 @@ import imaplib
 import socket
 import subprocess
 import sys
-import time
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
@@ -26,6 +25,7 @@ from taske_ray.integrations.executors.port import Job
 from taske_ray.integrations.executors.postgres import Postgres
 from taske_ray.integrations.executors.smtp import SmtpAccount
 from taske_ray.integrations.transport import Transport
+from tests.facts import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -154,14 +154,13 @@ def mailboxes(tmp_path_factory):
     log = tmp_path_factory.mktemp("pymap") / "log"
     with log.open("wb") as output:
         server = subprocess.Popen([program, *options, "dict"], stdout=output, stderr=output)
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+
+    def listens():
+        assert server.poll() is None, log.read_text()
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+
+    wait_until(listens, 30, lambda: f"a mail server: {log.read_text()}", despite=OSError)
     yield port
     server.terminate()
     server.wait()

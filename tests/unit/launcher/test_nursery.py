@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from taske_ray.launcher import nursery as births
 from taske_ray.launcher import worker
 from taske_ray.launcher.plan import SERVICE
+from tests.facts import wait_until
 
 PROGRAM = """
 import json, os, pathlib, random, sys, uuid
@@ -40,7 +40,7 @@ def nursery(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "taske_ray.launcher.nursery", str(path), "toy_plan:PLAN"], env=environ
     )
-    wait_for(path.exists)
+    wait_until(lambda: births.order(str(path), limit_s=20), 30, "an answer of the nursery")
     yield path
     process.kill()
     process.wait()
@@ -51,7 +51,7 @@ def order(program, out, **environ):
     arguments = [sys.executable, worker.__file__, str(program), str(out), "--language=PYTHON"]
     started = subprocess.run(arguments, env={**os.environ, **environ}, cwd=out.parent, check=False, timeout=60)
     assert started.returncode == 0
-    wait_for(out.exists)
+    wait_until(out.exists, 30, "the worker's output")
     return json.loads(out.read_text())
 
 
@@ -118,10 +118,3 @@ def test_what_the_service_shares_is_quiet():
     done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "0", done.stderr
     assert SERVICE.shared
-
-
-def wait_for(fact, within_s=30.0):
-    deadline = time.monotonic() + within_s
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
