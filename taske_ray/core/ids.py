@@ -5,7 +5,6 @@ from uuid import UUID, uuid5
 
 from taske_ray.errors import NotFound
 
-type_prefixes = ("user", "session", "key", "conn", "task", "trigger", "run", "mail", "host", "authorization", "act")
 _instance = UUID("5b0e5a3e-6f5e-5d0c-9a51-7f3f4a0c2f10")
 Prefix = Literal["user", "session", "key", "conn", "task", "trigger", "run", "mail", "host", "authorization", "act"]
 

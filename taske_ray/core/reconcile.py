@@ -1,6 +1,6 @@
 """Who hosts what: rendezvous hashing with a bound, and the difference between desired and live watchers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Generic, TypeVar
@@ -18,11 +18,6 @@ class Plan(Generic[TriggerId]):
     start: dict[str, list[TriggerId]] = field(default_factory=dict)
     stop: dict[str, list[TriggerId]] = field(default_factory=dict)
     hosts_needed: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be done on the hosts there are."""
-        return not self.start and not self.stop
 
 
 def rendezvous(key: str | bytes, names: Sequence[str]) -> str:
@@ -68,12 +63,6 @@ def plan(
             load[host_with_room] += 1
             start.setdefault(host_with_room, []).append(trigger)
     return Plan(start, stop, -(-len(desired) // capacity))
-
-
-def spare_hosts(live: Mapping[str, Collection[TriggerId]], hosts_needed: int) -> list[str]:
-    """Hosts that may be ended: empty ones beyond what is needed, in a fixed order."""
-    empty = sorted(host for host, watched in live.items() if not watched)
-    return empty[: max(0, len(live) - max(1, hosts_needed))]
 
 
 def _first_with_room(key: str, load: Mapping[str, int], capacity: int) -> str | None:

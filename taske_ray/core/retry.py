@@ -1,7 +1,7 @@
 """Whether and when a failed attempt is followed by another one (durability, 6.4, 6.6, 6.7)."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -48,11 +48,10 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Try again, not before `at`. `ordered_s` is the wait that the service asked for, as far as we obey it."""
+    """Try again, not before `at`."""
 
     at: datetime
     reason: str
-    ordered_s: float = field(default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def again(
         if (now - tried.first_started_at).total_seconds() > patience:
             return GiveUp("retry_time_over")
         # never early, and at most a tenth and a second late: half of that is left to whoever picks the run up
-        return RetryAt(now + timedelta(seconds=ordered * (1 + 0.05 * jitter)), "retry_after", ordered)
+        return RetryAt(now + timedelta(seconds=ordered * (1 + 0.05 * jitter)), "retry_after")
     round_ = max(1, tried.counted if counted else tried.number)
     delay = jitter * min(policy.cap_s, policy.base_s * 2 ** min(round_ - 1, 30))
     at = now + timedelta(seconds=delay)

@@ -105,12 +105,6 @@ async def spend_recovery_code(tx: AsyncSession, *, owner: UUID, label: str, hash
     return spent.first() is not None
 
 
-async def recovery_codes_left(tx: AsyncSession, *, owner: UUID) -> int:
-    """How many recovery codes a user still has."""
-    query = select(func.count()).where(RecoveryCode.user_id == owner, col(RecoveryCode.used_at).is_(None))
-    return (await tx.exec(query)).one()
-
-
 async def lock_codes(tx: AsyncSession, *, owner: UUID) -> None:
     """Let one try of a user's code at a time be counted; freed by the end of the transaction."""
     lock = text("SELECT pg_advisory_xact_lock(hashtextextended('code|' || :owner, 0))")

@@ -9,7 +9,6 @@ import pyotp
 from taske_ray.security.tokens import digest
 
 period_s = 30
-code_digits = 6
 mailed_digits = 8
 recovery_codes = 10
 _alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # base32: 5 bits a character

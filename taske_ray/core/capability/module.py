@@ -86,11 +86,6 @@ class Capability:
         return all(self.module.auth[auth_id].type != "none" for auth_id in self.auth_ids)
 
     @property
-    def accepts_connection(self) -> bool:
-        """Whether any of its schemes can be connected."""
-        return any(self.module.auth[auth_id].type != "none" for auth_id in self.auth_ids)
-
-    @property
     def errors(self) -> tuple[ErrorRule, ...]:
         """Its own rules, then the module's."""
         return self.policies.errors + self.module.policies.errors

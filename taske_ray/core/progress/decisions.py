@@ -51,8 +51,8 @@ class Decision:
     """What to write, and then what to do.
 
     `status` is the run's afterwards: `running` comes with `call`, `waiting` with `available_at`. `steps` are those
-    that changed, `closed` is the attempt that ended (of step `closed_step`). `reauth`: the step's connection is dead
-    and must become `needs_reauth`. `progress` is the run as it will be recorded.
+    that changed, `closed` is the attempt that ended (of step `closed_step`). `progress` is
+    the run as it will be recorded.
     """
 
     progress: Progress
@@ -63,7 +63,6 @@ class Decision:
     call: NextCall | None = None
     available_at: datetime | None = None
     error: dict[str, Any] | None = None
-    reauth: bool = False
 
 
 def start(actions: Sequence[Action], progress: Progress, classify: Classify, now: datetime) -> Decision:
@@ -218,17 +217,13 @@ def _failed(
         next_try = decide(step.tried(), failure, actions[step.number - 1].retry, now, jitter)
     if isinstance(next_try, RetryAt):
         return _wait(progress, replace(step, error=failure_error(failure)), next_try)
-    dead = next_try.reason == "auth_revoked" or failure.error_class is ErrorClass.AUTH_REVOKED
     if next_try.reason == "auth_revoked":
         connected = actions[step.number - 1].connection is not None
         failure = replace(failure, error_class=ErrorClass.AUTH_REVOKED if connected else ErrorClass.PERMISSION)
     error = failure_error(failure)
     if next_try.reason != "not_retryable":
         error["gave_up"] = next_try.reason
-    return replace(
-        _finish_step(actions, progress, replace(step, status=StepStatus.FAILED, error=error), now),
-        reauth=dead and actions[step.number - 1].connection is not None,
-    )
+    return _finish_step(actions, progress, replace(step, status=StepStatus.FAILED, error=error), now)
 
 
 def _unknown(
