@@ -10,18 +10,13 @@ from actors.lease import Lease
 from taske_ray import logs
 from taske_ray.clock import SystemClock
 from taske_ray.db.database import Database, engine_role
-from taske_ray.db.embedded import EmbeddedPostgres
+from taske_ray.db.embedded import database_url
 from taske_ray.errors import Unavailable
 from taske_ray.hardening import harden
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-def database_url(settings: Settings) -> str:
-    """Where this instance's database answers."""
-    return settings.database_url or EmbeddedPostgres(settings.data_dir).url
 
 
 class HostProcess:

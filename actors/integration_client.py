@@ -61,9 +61,19 @@ class IntegrationClient:
     async def start(self) -> None:
         """Register, and begin to take calls and to send mails."""
         process = self._process
-        settings = process.settings
-        capacity = settings.density.calls_per_client
+        capacity = process.settings.density.calls_per_client
         await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
+        self._assemble(capacity)
+        self._trail = Trail(process.database)
+        self._audit = CallTrail(self._trail)
+        self._outbox = MailOutbox(process.database)
+        process.every(lambda: _subscriptions_s, self._subscriptions().work)
+        if process.settings.smtp_url:
+            process.every(lambda: _mail_s, self._send_mails)
+
+    def _assemble(self, capacity: int) -> None:
+        """What makes calls and connections, over one transport and one set of opened keys."""
+        process, settings = self._process, self._process.settings
         keyring = open_keyring(settings, ["credentials"])
         transport = Transport(guard=open_guard(settings), connections=2 * capacity)
         database, keys = process.database, DataKeys(process.database, keyring)
@@ -94,19 +104,16 @@ class IntegrationClient:
             send=self._client.ask,
             database_time=process.lease.now_s,
         )
-        subscriptions = SubscriptionKeeper(
+
+    def _subscriptions(self) -> SubscriptionKeeper:
+        process, settings = self._process, self._process.settings
+        return SubscriptionKeeper(
             process.database,
             client=self._client,
             cache=process.capabilities,
             sealer=Sealer(process.database, open_keyring(settings, ["hooks"])),
             url=settings.url,
         )
-        process.every(lambda: _subscriptions_s, subscriptions.work)
-        self._trail = Trail(process.database)
-        self._audit = CallTrail(self._trail)
-        self._outbox = MailOutbox(process.database)
-        if settings.smtp_url:
-            process.every(lambda: _mail_s, self._send_mails)
 
     async def submit(self, to: UUID, reply_to: str, calls: list[Call], recorded: Sequence[str] = ()) -> None:
         """Begin these calls; each outcome goes to the `outcomes` of the actor named `reply_to`.

@@ -17,7 +17,6 @@ import psutil
 
 from actors import cluster
 from actors.cluster import ActorLost, Blueprint, HostRef
-from actors.host_process import database_url
 from actors.hosts import Hosts
 from actors.integration_client import IntegrationClient
 from actors.lease import recorded_process
@@ -26,6 +25,7 @@ from actors.watcher_host import WatcherHost
 from taske_ray import logs
 from taske_ray.core.reconcile import Plan, plan
 from taske_ray.db.database import Database, engine_role
+from taske_ray.db.embedded import database_url
 from taske_ray.db.runs import suspects_due
 from taske_ray.db.triggers import TriggerStore
 from taske_ray.errors import Unavailable

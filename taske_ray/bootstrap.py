@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from taske_ray.catalog.registry import load_documents
 from taske_ray.clock import Clock, SystemClock
 from taske_ray.db.database import Database, Role
-from taske_ray.db.embedded import EmbeddedPostgres
+from taske_ray.db.embedded import database_url
 from taske_ray.db.fires import FireStore
 from taske_ray.db.oauth_clients import forget_clients
 from taske_ray.integrations.sign_in.identity import IdentityProvider
@@ -254,11 +254,6 @@ def deliveries(
         trail=trail,
         limits=settings.limits,
     )
-
-
-def database_url(settings: Settings) -> str:
-    """Where this instance's database answers."""
-    return settings.database_url or EmbeddedPostgres(settings.data_dir).url
 
 
 async def open_database(

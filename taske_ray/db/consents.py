@@ -1,4 +1,4 @@
-"""Consents under way, from the side of who exchanges their codes; the API's side is `authorizations_of_connections`."""
+"""Consents under way, from the side of who exchanges their codes; the API's side is `connection_authorizations`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -25,6 +25,7 @@ from psycopg import sql
 from taske_ray.db import embedded_files as files
 from taske_ray.db.database import roles
 from taske_ray.errors import StartRefused
+from taske_ray.settings import Settings
 
 ROLE: Final = "taske"
 DATABASE: Final = "taske"
@@ -80,6 +81,11 @@ _HBA = "local all all trust  # the socket stands in a private directory and is p
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+def database_url(settings: Settings) -> str:
+    """Where this instance's database answers."""
+    return settings.database_url or EmbeddedPostgres(settings.data_dir).url
 
 
 class EmbeddedPostgres:

@@ -37,9 +37,6 @@ from taske_ray.integrations.token_keeper import TokenKeeper
 from taske_ray.integrations.transport import Transport
 from taske_ray.security.sealed import VaultError
 
-patience_s = 1.0
-_server_error = 500
-_nowhere = ("", "", 0)
 unknown_connection = "unknown_connection"
 
 _log = logging.getLogger(__name__)
