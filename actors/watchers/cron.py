@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import cast
 
+from actors.watchers.firing import fire_of
 from actors.watchers.ports import Ports
-from taske_ray.clock import new_id
 from taske_ray.core.interval import parse_interval
 from taske_ray.core.misfire import Due, Firing, Misfire, due
 from taske_ray.core.schedule import Schedule, fire_key, parse_cron
@@ -84,25 +84,12 @@ class CronWatcher:
         )
 
     def _fire(self, firing: Firing, now: datetime) -> Fire:
-        trigger, run_id = self._trigger, new_id()
         output = {
             "scheduled_at": format_time(firing.at),
             "fired_at": format_time(now),
             "missed_count": firing.missed_count,
         }
-        return Fire(
-            trigger_id=trigger.id,
-            user_id=trigger.user_id,
-            task_id=trigger.task_id,
-            task_version=trigger.version,
-            trigger_version=trigger.version,
-            overlap=trigger.overlap,
-            fire_key=fire_key(firing.at),
-            run_id=run_id,
-            input=output,
-            scheduled_at=firing.at,
-            host=self._ports.runs.pick(run_id.bytes),
-        )
+        return fire_of(self._trigger, fire_key(firing.at), output, runs=self._ports.runs, scheduled_at=firing.at)
 
 
 def read_schedule(trigger: WatchedTrigger) -> Schedule:

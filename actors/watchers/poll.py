@@ -7,15 +7,15 @@ and the COMMIT, the page is fetched again and each of its items still becomes on
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from actors.watchers.firing import fire_of
 from actors.watchers.ports import Ports
-from taske_ray.clock import new_id
 from taske_ray.core.call import Call
 from taske_ray.core.capability import Capability
 from taske_ray.core.outcome import Failed, Fetched, Succeeded, Unknown
 from taske_ray.core.polling import PollDecision, back_off, cursor_scope, decide, item_keys, needs_ledger, parse_state
 from taske_ray.core.times import format_time, parse_duration
 from taske_ray.crash_points import reach
-from taske_ray.db.fire_values import Fire, PollFire
+from taske_ray.db.fire_values import PollFire
 from taske_ray.db.triggers import WatchedTrigger
 
 _timeout_s = 60.0
@@ -93,31 +93,17 @@ class PollWatcher:
         return decision.next_check_in
 
     def _written(self, decision: PollDecision) -> PollFire:
-        trigger = self._trigger
+        trigger, runs = self._trigger, self._ports.runs
         return PollFire(
             trigger_id=trigger.id,
             cursor_version=trigger.cursor_version,
             cursor=decision.state.to_json(),
             candidates=tuple(
-                (item.key, item.version_key, self._fire(item.fire_key, item.output)) for item in decision.candidates
+                (item.key, item.version_key, fire_of(trigger, item.fire_key, item.output, runs=runs))
+                for item in decision.candidates
             ),
             seed=decision.seed,
             check=dict(decision.check),
-        )
-
-    def _fire(self, key: str, output: object) -> Fire:
-        trigger, run_id = self._trigger, new_id()
-        return Fire(
-            trigger_id=trigger.id,
-            user_id=trigger.user_id,
-            task_id=trigger.task_id,
-            task_version=trigger.version,
-            trigger_version=trigger.version,
-            overlap=trigger.overlap,
-            fire_key=key,
-            run_id=run_id,
-            input=output,
-            host=self._ports.runs.pick(run_id.bytes),
         )
 
     async def _failed(self, outcome: Failed | Unknown) -> timedelta:
