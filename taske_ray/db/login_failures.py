@@ -69,10 +69,18 @@ async def login_failed(tx: AsyncSession, login_id: int) -> None:
     )
 
 
+async def lock_password(tx: AsyncSession, *, password_tag: bytes) -> None:
+    """Let the failures of one password be counted one by one; freed by the end of the transaction."""
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('password|' || encode(:tag, 'hex'), 0))")
+    await (await tx.connection()).execute(lock, {"tag": password_tag})
+
+
 async def accounts_tried_with(tx: AsyncSession, *, password_tag: bytes, within: timedelta) -> int:
-    """With how many addresses one password has failed lately."""
+    """With how many addresses one password has failed lately; what is looked at yet has not."""
     query = select(func.count(distinct(col(LoginFailure.email)))).where(
-        LoginFailure.password_tag == password_tag, col(LoginFailure.failed_at) > func.clock_timestamp() - within
+        LoginFailure.password_tag == password_tag,
+        col(LoginFailure.failed_at) > func.clock_timestamp() - within,
+        _settled,
     )
     return (await tx.exec(query)).one()
 

@@ -107,6 +107,7 @@ class Logins:
 
     async def _refuse(self, login_id: int, user: User | None, tag: bytes, origin: Origin) -> None:
         async with self._database.transaction() as tx:
+            await login_failures.lock_password(tx, password_tag=tag)  # the alarm is for the twentieth, which is one
             await login_failures.login_failed(tx, login_id)
             await record(tx, "session.begin", by=user.id if user else None, origin=origin, result="refused")
             tried = await login_failures.accounts_tried_with(tx, password_tag=tag, within=_spraying_within)

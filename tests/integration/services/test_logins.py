@@ -136,6 +136,20 @@ async def test_one_password_over_many_accounts_raises_an_alarm(mina, services, c
     assert kept == [{"bytes": 5}]
 
 
+async def test_a_spray_of_many_at_once_raises_the_same_alarm(mina, services):
+    """Logins that are all under way before the first has failed are counted one by one, too."""
+    sprayed = f"sprayed {uuid4().hex}"
+
+    async def spray(number):
+        with pytest.raises(Unauthenticated):
+            await services.logins.log_in(f"spray{number}-{uuid4().hex}@example.com", sprayed, Origin("203.0.113.10"))
+
+    await asyncio.gather(*map(spray, range(30)))
+    assert mina.sql("SELECT detail FROM audit WHERE action = 'login.spraying' AND address = '203.0.113.10'") == [
+        {"detail": {"accounts": 20}}
+    ]
+
+
 async def test_an_old_hash_is_replaced_at_login(mina):
     """A hash of other parameters becomes one of today's when its password is right, and only then."""
     old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(mina.password)
