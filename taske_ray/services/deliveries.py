@@ -38,15 +38,15 @@ from taske_ray.db.history import History, StoredRun
 from taske_ray.db.subscriptions import live_subscriptions
 from taske_ray.db.tasks import find_hook
 from taske_ray.deadline import within
-from taske_ray.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
-from taske_ray.limits import Limits, codes, profiles
+from taske_ray.errors import Invalid, NotFound, Unauthenticated, Unavailable
+from taske_ray.limits import Limits, profiles
 from taske_ray.security.tokens import digest
 from taske_ray.services.app_deliveries import AppDeliveries
 from taske_ray.services.app_hooks import AppRoutes
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.firing import Firing, refusal_of
+from taske_ray.services.hook_limits import HookLimits
 from taske_ray.services.hooks import open_hook, subscription_place
-from taske_ray.services.rates import RateLimiter, per_second
 from taske_ray.services.sealing import Sealer
 from taske_ray.services.trail import Trail
 
@@ -116,12 +116,10 @@ class Deliveries:
         self._sealer = sealer
         self._clock = clock
         self._trail = trail
-        self._limits = limits
-        self._of_hooks = RateLimiter(per_second(limits.hook_per_s, limits.hook_burst), clock.monotonic)
-        self._of_users = RateLimiter(per_second(limits.user_per_s, limits.user_burst), clock.monotonic)
+        self._within = HookLimits(store, limits=limits, monotonic=clock.monotonic)
         self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
         routes = AppRoutes(database, cache=cache, sealer=sealer)
-        self._apps = AppDeliveries(store, firing=firing, routes=routes, cache=cache)
+        self._apps = AppDeliveries(store, firing=firing, routes=routes, cache=cache, within=self._within, trail=trail)
 
     async def accept(self, token: str, delivery: Delivery) -> Received:
         """Record what was delivered; returns after the commit.
@@ -176,7 +174,7 @@ class Deliveries:
 
     async def _record(self, hook: Hook, accepted: Accepted, depth: int) -> "Received | tuple[Hook, Fired] | None":
         """Fire every event of a delivery; None when the trigger is gone, disabled or another version."""
-        await self._keep_to_limits(hook, depth)
+        await self._within.keep(hook.trigger_id, hook.user_id, depth=depth)
         if len(accepted.events) == 1:
             fired = [await self._firing.record(_fire(hook, accepted.events[0], depth))]
         else:
@@ -196,17 +194,6 @@ class Deliveries:
         if hook.responds_with_result and begun:
             return hook, begun[0]
         return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(begun))
-
-    async def _keep_to_limits(self, hook: Hook, depth: int) -> None:
-        """Raise TooManyRequests when a hook or its user is over its rate, Conflict for runs that call each other."""
-        if depth > self._limits.hook_depth:
-            await self._skip(hook, "loop", {"depth": depth})
-            message = f"{depth} runs in a row have called a hook of this service, each the next one's"
-            raise Conflict(message, code=codes["hook_depth"])
-        wait_s = self._of_hooks.wait_s(hook.trigger_id) or self._of_users.wait_s(hook.user_id)
-        if wait_s:
-            await self._skip(hook, "quota", {"detail": "rate"})
-            raise TooManyRequests("Too many deliveries a second", retry_after_s=wait_s, code="rate_limited")
 
     async def _load(self, key: bytes) -> Hook:
         """The hook as it is now; only enabled ones are remembered. Raises NotFound."""
