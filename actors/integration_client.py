@@ -35,7 +35,7 @@ from taske_ray.integrations.executors.imap import Imap
 from taske_ray.integrations.executors.postgres import Postgres
 from taske_ray.integrations.executors.smtp import SmtpAccount
 from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail
-from taske_ray.integrations.own import open_guard
+from taske_ray.integrations.own import open_guard, own_urls
 from taske_ray.integrations.sending import Conduct
 from taske_ray.integrations.transport import Transport
 from taske_ray.services.master_key import open_keyring
@@ -75,7 +75,7 @@ class IntegrationClient:
         """What makes calls and connections, over one transport and one set of opened keys."""
         process, settings = self._process, self._process.settings
         keyring = open_keyring(settings, ["credentials"])
-        transport = Transport(guard=open_guard(settings), connections=2 * capacity)
+        transport = Transport(guard=open_guard(settings), connections=2 * capacity, own_urls=own_urls(settings))
         database, keys = process.database, DataKeys(process.database, keyring)
         sealer = Sealer(database, keyring)
         capabilities = CatalogOfCalls(process.capabilities)
@@ -92,7 +92,6 @@ class IntegrationClient:
                 limits=settings.limits,
                 room=capacity,
                 retries_per_s=1 / settings.density.integration_clients,
-                own_urls=(settings.url, f"http://{settings.host}:{settings.port}"),
             ),
             internal={"smtp_account": SmtpAccount(transport), "imap": Imap(transport), "postgres": Postgres(transport)},
         )

@@ -194,7 +194,7 @@ def task_services(
     `store` is opened in the engine's role: its batches mix users.
     """
     sealer, cache, clock = Sealer(database, keyring), CapabilityCache(database), SystemClock()
-    firing = Firing(store, ports.run_hosts)
+    firing = Firing(store, ports.run_hosts, settings.limits)
     authorizations = ConnectionAuthorizations(
         database,
         cache=cache,
@@ -233,7 +233,7 @@ def task_services(
         oauth_clients=OAuthClients(database, cache=cache, sealer=sealer, redirect_uri=authorizations.redirect_uri),
         modules=Modules(database, cache),
         app_hooks=AppHooks(database, cache=cache, sealer=sealer, url=settings.url),
-        invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock),
+        invocations=Invocations(database, cache=cache, calls=ports.calls, clock=clock, limits=settings.limits),
         acts=Acts(database),
         authentication=authentication_of(settings, database),
         idempotency=Idempotency(database, sealer, purpose="hooks"),
@@ -247,7 +247,7 @@ def deliveries(
     return Deliveries(
         database,
         store=store,
-        firing=Firing(store, hosts),
+        firing=Firing(store, hosts, settings.limits),
         cache=CapabilityCache(database),
         sealer=Sealer(database, keyring),
         clock=SystemClock(),

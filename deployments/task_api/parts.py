@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from deployments.shared.gate import Caller
 from taske_ray.bootstrap import TaskServices
+from taske_ray.core.depth import depth_header, read_depth
 from taske_ray.services.labels import preferred
 
 
@@ -16,6 +17,14 @@ async def _of_the_app(request: Request) -> TaskServices:
 
 
 Services = Annotated[TaskServices, Depends(_of_the_app)]
+
+
+async def _depth(request: Request) -> int:
+    """How many runs of ours stand behind the request."""
+    return read_depth(request.headers.get(depth_header))
+
+
+Depth = Annotated[int, Depends(_depth)]
 
 
 async def _locale(request: Request, caller: Caller) -> str:

@@ -1,6 +1,6 @@
 """An HTTP exchange as plain values, so that building and reading one needs no network."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -11,7 +11,8 @@ class HttpRequest:
     `url` is absolute and contains the query. `headers` have lower-case names. `allowed_hosts` are the patterns of
     the host binding (format, section 3) that the URL, every redirect and every next page must match; `credentialed`
     says that a secret is in it, so that it needs https unless the operator allowed the host. `shown` is the same
-    request for people: `{method, url, headers, body}` with every secret masked.
+    request for people: `{method, url, headers, body}` with every secret masked. `depth` is how many runs of ours stand
+    behind it: said at our own addresses, wherever a redirect leads, and nowhere else.
     """
 
     method: str
@@ -24,11 +25,7 @@ class HttpRequest:
     max_redirects: int = 0
     max_bytes: int = 5 * 1024 * 1024
     shown: dict[str, Any] = field(default_factory=dict)
-
-    def with_header(self, name: str, value: str) -> "HttpRequest":
-        """The same request with one more header (it is shown too)."""
-        shown = {**self.shown, "headers": {**self.shown.get("headers", {}), name: value}}
-        return replace(self, headers={**self.headers, name: value}, shown=shown)
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)

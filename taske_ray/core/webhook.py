@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from taske_ray.core.depth import depth_header, read_depth
 from taske_ray.core.redaction import Redactor, mask_headers
 from taske_ray.core.signature import is_genuine, reads_body
 from taske_ray.core.storable import storable
@@ -18,9 +19,6 @@ from taske_ray.errors import TemplateError
 
 longest_key_bytes = 255
 _default_key_headers = ("webhook-id", "idempotency-key")
-depth_header = "taske-depth"
-"""Written by us on calls to our own address alone: how many runs of ours stand behind the call."""
-_most_depth, _longest_depth = 1_000, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,7 @@ class Delivery:
     @property
     def depth(self) -> int:
         """How many runs of ours stand behind it; 0 where nobody says."""
-        text = self.headers.get(depth_header, "")
-        return min(int(text), _most_depth) if text.isascii() and text.isdecimal() and len(text) < _longest_depth else 0
+        return read_depth(self.headers.get(depth_header))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ def open_guard(settings: Settings, *, also: Iterable[str] = ()) -> EgressGuard:
     return EgressGuard((*settings.egress_allow, *also), own=OwnMachine(ports=ports))
 
 
+def own_urls(settings: Settings) -> tuple[str, ...]:
+    """Where this instance answers: its public address, and the front door."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return (settings.url, f"http://{host}:{settings.port}")
+
+
 def interface_addresses() -> Iterator[Address]:
     """Every address of this machine's interfaces."""
     for card in psutil.net_if_addrs().values():

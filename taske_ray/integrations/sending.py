@@ -11,7 +11,6 @@ from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed
 from taske_ray.core.size import mib
 from taske_ray.core.url import BadUrl, parse_url
-from taske_ray.core.webhook import depth_header
 from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.limiter import Limit, Limiter
 from taske_ray.integrations.limits import CallLimits, limits_of, pause_learned
@@ -30,14 +29,12 @@ _nowhere = ("", "", 0)
 class Conduct:
     """What a process keeps to beside what modules declare (durability, 12).
 
-    `room` calls may be in flight; `retries_per_s` may go to one host, beside a tenth of the first attempts. Requests to
-    one of `own_urls` say how many runs of ours stand behind them.
+    `room` calls may be in flight; `retries_per_s` may go to one host, beside a tenth of the first attempts.
     """
 
     limits: Limits = profiles["default"]
     room: int = 400
     retries_per_s: float = 1.0
-    own_urls: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,7 +61,6 @@ class Sender:
         self._database_time = database_time
         self._limits = conduct.limits
         self._limiter = Limiter()
-        self._own = frozenset(map(_origin_of, conduct.own_urls)) - {_nowhere}
         self.pacing = Pacing(
             room=conduct.room,
             most=conduct.limits.calls_in_flight,
@@ -84,10 +80,9 @@ class Sender:
             return self.may_send(call)
 
         async def send(request: HttpRequest) -> HttpResponse:
-            origin = _origin_of(request.url)
-            sending.host = origin[1]
-            if origin in self._own and call.run_id:
-                request = request.with_header(depth_header, str(call.depth + 1))
+            sending.host = _origin_of(request.url)[1]
+            if call.run_id or call.depth:
+                request = replace(request, depth=call.depth + 1)
             async with self.pacing.place(
                 call.user_id, sending.host, first=not sending.began, retry=call.is_retry
             ) as place:

@@ -5,15 +5,17 @@ says honestly whether a request may have left: `NotSent`, `MaybeSent`, `Refused`
 """
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import aiohttp
 import httpx
 
+from taske_ray.core.depth import depth_header
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.outcome import ErrorClass
-from taske_ray.core.url import BadUrl, WebUrl, canonical_host, literal_address
+from taske_ray.core.url import BadUrl, WebUrl, canonical_host, literal_address, parse_url
 from taske_ray.errors import TaskeError
 from taske_ray.integrations.body import BodyRefused, read_body
 from taske_ray.integrations.egress import EgressDenied, EgressGuard
@@ -46,11 +48,19 @@ class Transport:
     """Sends requests; one per process, on one event loop.
 
     `connections` bounds the open ones. `lookup` answers a name with addresses (the system's resolver by default);
-    every answer is checked.
+    every answer is checked. `own_urls` are where this service answers itself.
     """
 
-    def __init__(self, *, guard: EgressGuard, connections: int = 400, lookup: Lookup | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        guard: EgressGuard,
+        connections: int = 400,
+        lookup: Lookup | None = None,
+        own_urls: Iterable[str] = (),
+    ) -> None:
         self.guard = guard
+        self._own = frozenset(_origins(own_urls))
         self._lookup = lookup or SystemLookup()
         self._usual = GuardedTransport(guard, self._lookup, connections=connections, idle_s=idle_s)
         self._careful = GuardedTransport(guard, self._lookup, connections=connections, idle_s=careful_idle_s)
@@ -69,7 +79,7 @@ class Transport:
         `may_send` is asked right before the first byte goes to the socket: no means not sent (the lease is over).
         Raises NotSent, MaybeSent or Refused.
         """
-        journey = _Journey(self._careful if careful else self._usual, self.guard, request, may_send)
+        journey = _Journey(self._careful if careful else self._usual, self.guard, request, may_send, self._own)
         try:
             async with asyncio.timeout(min(timeout_s, max_timeout_s)):
                 return await journey.complete()
@@ -124,9 +134,15 @@ class _Journey:
     """One request and the redirects it is led through."""
 
     def __init__(
-        self, transport: GuardedTransport, guard: EgressGuard, request: HttpRequest, may_send: Callable[[], bool]
+        self,
+        transport: GuardedTransport,
+        guard: EgressGuard,
+        request: HttpRequest,
+        may_send: Callable[[], bool],
+        own: frozenset[tuple[str, str, int]],
     ) -> None:
         self._may_send = may_send
+        self._own = own
         self._transport = transport
         self._guard = guard
         self._request = request
@@ -177,9 +193,11 @@ class _Journey:
         if len(body) + len(request.url) + sum(map(len, request.headers.values())) > max_request_bytes:
             raise self._refusal("request_too_large", f"The request is larger than {max_request_bytes} bytes.")
         try:
-            headers = checked_headers(request.headers)
+            headers = [each for each in checked_headers(request.headers) if each[0] != depth_header.encode()]
         except HeaderRefused as error:
             raise self._refusal(error.code, error.message) from None
+        if request.depth and url.origin in self._own:  # ours alone to say, whatever the user or an earlier hop said
+            headers.append((depth_header.encode(), str(request.depth).encode()))
         try:
             return httpx.Request(request.method, url.text, headers=headers, content=body, extensions={checked_url: url})
         except httpx.InvalidURL:
@@ -211,6 +229,12 @@ class _Journey:
     def _refusal(self, code: str, message: str, error_class: ErrorClass = ErrorClass.FATAL) -> NotSent | Refused:
         """Not sent, or, once an earlier hop was answered, refused after a redirect."""
         return (Refused if self._answered else NotSent)(code, message, error_class)
+
+
+def _origins(urls: Iterable[str]) -> Iterator[tuple[str, str, int]]:
+    for url in urls:
+        with contextlib.suppress(BadUrl):  # nobody can be sent there either
+            yield parse_url(url).origin
 
 
 def _readable_headers(headers: httpx.Headers) -> dict[str, str]:

@@ -44,7 +44,9 @@ class Backfills:
         self._tasks = tasks
         self._firing = firing
 
-    async def backfill(self, task_id: str, first: datetime, last: datetime, *, owner: UUID) -> Backfilled:
+    async def backfill(
+        self, task_id: str, first: datetime, last: datetime, *, owner: UUID, depth: int = 0
+    ) -> Backfilled:
         """A run for each instant in [first, last] that has come and has none, whether the task is enabled or not.
 
         Overlap policies do not apply: whoever asks wants all of them. Raises NotFound, Invalid (not a schedule, an
@@ -63,7 +65,7 @@ class Backfills:
             last=instants[-1],
         )
         missing = [instant for instant in instants if instant not in known]
-        fired = await asyncio.gather(*(self._firing.record(_fire(task, owner, instant)) for instant in missing))
+        fired = await asyncio.gather(*(self._firing.record(_fire(task, owner, instant, depth)) for instant in missing))
         made = tuple(format_id("run", one.run_id) for one in fired if one.status == "created")
         refused = next((one for one in fired if one.status in ("full", "spent")), None)
         if refused is not None:
@@ -87,7 +89,7 @@ def _instants(task: StoredTask, first: datetime, last: datetime) -> list[datetim
     return found
 
 
-def _fire(task: StoredTask, owner: UUID, instant: datetime) -> Fire:
+def _fire(task: StoredTask, owner: UUID, instant: datetime, depth: int) -> Fire:
     output = {"scheduled_at": format_time(instant), "fired_at": format_time(task.read_at), "missed_count": 0}
     return Fire(
         trigger_id=task.trigger_id,
@@ -99,4 +101,5 @@ def _fire(task: StoredTask, owner: UUID, instant: datetime) -> Fire:
         input=output,
         scheduled_at=instant,
         must_be_enabled=False,
+        depth=depth,
     )

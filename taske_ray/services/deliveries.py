@@ -116,7 +116,7 @@ class Deliveries:
         self._sealer = sealer
         self._clock = clock
         self._trail = trail
-        self._within = HookLimits(store, limits=limits, monotonic=clock.monotonic)
+        self._within = HookLimits(store, firing=firing, limits=limits, monotonic=clock.monotonic)
         self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
         routes = AppRoutes(database, cache=cache, sealer=sealer)
         self._apps = AppDeliveries(store, firing=firing, routes=routes, cache=cache, within=self._within, trail=trail)

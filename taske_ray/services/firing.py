@@ -1,29 +1,33 @@
 """Turning an event into a run: commit, then nudge. The one way for services to do it."""
 
 from dataclasses import replace
+from uuid import UUID
 
 from taske_ray.core.ids import format_id
 from taske_ray.crash_points import reach
-from taske_ray.db.fire_values import Fire, Fired, details
+from taske_ray.db.fire_values import Fire, Fired, Skip, details
 from taske_ray.db.fires import FireStore
-from taske_ray.errors import NotFound, TooManyRequests
+from taske_ray.errors import Conflict, NotFound, TooManyRequests
+from taske_ray.limits import Limits, codes, profiles
 from taske_ray.services.ports import RunHosts
 
 _retry_spent_s = 3600  # until the day is over it may be longer; a sender that asks once an hour finds out
 
 
 class Firing:
-    """Fires, and tells the host that should take the run."""
+    """Fires, and tells the host that should take the run. Runs that fire each other end here, by whatever way."""
 
-    def __init__(self, store: FireStore, hosts: RunHosts) -> None:
+    def __init__(self, store: FireStore, hosts: RunHosts, limits: Limits = profiles["default"]) -> None:
         self._store = store
         self._hosts = hosts
+        self._deepest = limits.hook_depth
 
     async def record(self, fire: Fire, *, claimed: bool = False) -> Fired:
-        """Commit an event and its run, nudge, and answer what became of it. Raises Unavailable.
+        """Commit an event and its run, nudge, and answer what became of it. Raises Conflict (a loop), Unavailable.
 
         `claimed`: the run has recorded steps already, so a host must claim it and read them.
         """
+        await self.end_loops(fire.trigger_id, fire.depth)
         host = None if claimed else self._hosts.pick(fire.run_id.bytes)
         fired = await self._store.fire(replace(fire, host=host))
         reach("C3")
@@ -33,14 +37,25 @@ class Firing:
             self._hosts.queued()
         return fired
 
+    async def end_loops(self, trigger_id: UUID, depth: int) -> None:
+        """Raise Conflict, with a skip, where too many runs in a row have fired each other."""
+        if depth > self._deepest:
+            await self._store.skip(Skip(trigger_id, "loop", 1, {"depth": depth}))
+            raise too_deep(depth)
+
     async def fire(self, fire: Fire, *, claimed: bool = False) -> str:
-        """The wire id of the run that this event became, now or before. Raises NotFound, TooManyRequests."""
+        """The wire id of the run that this event became, now or before. Raises Conflict, NotFound, TooManyRequests."""
         fired = await self.record(fire, claimed=claimed)
         if fired.status == "gone":
             raise NotFound
         if fired.status in ("full", "spent"):
             raise refusal_of(fired)
         return format_id("run", fired.run_id)
+
+
+def too_deep(depth: int) -> Conflict:
+    """What whoever would be the next in a row of runs is told (security, 10.10)."""
+    return Conflict(f"{depth} runs in a row have called this service, each the next one's", code=codes["hook_depth"])
 
 
 def refusal_of(fired: Fired, *, note: str = "") -> TooManyRequests:

@@ -5,17 +5,18 @@ from uuid import UUID
 
 from taske_ray.db.fire_values import Skip
 from taske_ray.db.fires import FireStore
-from taske_ray.errors import Conflict, TooManyRequests
-from taske_ray.limits import Limits, codes
+from taske_ray.errors import TooManyRequests
+from taske_ray.limits import Limits
+from taske_ray.services.firing import Firing
 from taske_ray.services.rates import RateLimiter, per_second
 
 
 class HookLimits:
     """The limits of one process; what is over them is recorded with its trigger."""
 
-    def __init__(self, store: FireStore, *, limits: Limits, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: FireStore, *, firing: Firing, limits: Limits, monotonic: Callable[[], float]) -> None:
         self._store = store
-        self._most_depth = limits.hook_depth
+        self._firing = firing
         self._of_triggers = RateLimiter(per_second(limits.hook_per_s, limits.hook_burst), monotonic)
         self._of_users = RateLimiter(per_second(limits.user_per_s, limits.user_burst), monotonic)
 
@@ -24,10 +25,7 @@ class HookLimits:
 
         `depth` is how many runs of ours stand behind the delivery.
         """
-        if depth > self._most_depth:
-            await self._store.skip(Skip(trigger_id, "loop", sample={"depth": depth}))
-            message = f"{depth} runs in a row have called a hook of this service, each the next one's"
-            raise Conflict(message, code=codes["hook_depth"])
+        await self._firing.end_loops(trigger_id, depth)
         wait_s = self._of_triggers.wait_s(trigger_id) or self._of_users.wait_s(user_id)
         if wait_s:
             await self._store.skip(Skip(trigger_id, "quota", sample={"detail": "rate"}))

@@ -14,7 +14,9 @@ from taske_ray.core.times import format_time
 from taske_ray.db.connections import known_connections
 from taske_ray.db.database import Database
 from taske_ray.errors import Conflict, FieldError, Invalid, NotFound, TaskeError, TooManyRequests, Unavailable
+from taske_ray.limits import Limits, profiles
 from taske_ray.services.catalog_cache import CapabilityCache
+from taske_ray.services.firing import too_deep
 from taske_ray.services.ports import Calls
 
 _not_by_hand = frozenset({"delay"})
@@ -23,14 +25,30 @@ _not_by_hand = frozenset({"delay"})
 class Invocations:
     """Invokes actions and lookups."""
 
-    def __init__(self, database: Database, *, cache: CapabilityCache, calls: Calls, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        cache: CapabilityCache,
+        calls: Calls,
+        clock: Clock,
+        limits: Limits = profiles["default"],
+    ) -> None:
         self._database = database
         self._cache = cache
         self._calls = calls
         self._clock = clock
+        self._deepest = limits.hook_depth
 
-    async def invoke(self, capability: str, *, owner: UUID, connection: str | None, params: dict[str, Any]) -> Any:
-        """The action's output. Raises NotFound, Invalid, Conflict (the service said no), Unavailable (no answer)."""
+    async def invoke(
+        self, capability: str, *, owner: UUID, connection: str | None, params: dict[str, Any], depth: int = 0
+    ) -> Any:
+        """The action's output; `depth` runs stand behind it.
+
+        Raises NotFound, Invalid, Conflict (the service said no, or a loop of runs), Unavailable (no answer).
+        """
+        if depth > self._deepest:
+            raise too_deep(depth)
         name, version = await self._version(capability)
         found = await self._cache.pinned(name, version)
         if found.kind == "trigger" or found.executor in _not_by_hand:
@@ -54,6 +72,7 @@ class Invocations:
             run_id=f"invoke_{call_id}",
             step="invoke",
             idempotency_key=f"invoke_{call_id}",
+            depth=depth,
         )
         return _output(await self._calls.perform(call))
 

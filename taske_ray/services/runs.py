@@ -80,6 +80,7 @@ class Runs:
         latest: bool = False,
         given: dict[str, Any] | None = None,
         key: str | None = None,
+        depth: int = 0,
     ) -> str:
         """Run again from the start, from the failed step, or from a step's key; the new run's id.
 
@@ -105,6 +106,7 @@ class Runs:
             input=run.input if given is None else given,
             must_be_enabled=False,
             replay_of=run.id,
+            depth=depth,
         )
         fired = await self._firing.fire(fire, claimed=before > 1)
         entry = entry_of("run.replay", owner, run_id, {"run_id": fired, "from": start})

@@ -187,8 +187,13 @@ class Tasks:
             raise Invalid.at("/version", "unknown_version", f"The task has no version {version}")
         return await self.replace(task_id, {**found[0].spec, "enabled": task.enabled}, owner=owner, expected=expected)
 
-    async def run(self, task_id: str, given: dict[str, Any] | None, *, owner: UUID, key: str | None = None) -> str:
-        """Fire by hand, enabled or not; the run's id. `key` makes repeats one run. Raises NotFound, TooManyRequests."""
+    async def run(
+        self, task_id: str, given: dict[str, Any] | None, *, owner: UUID, key: str | None = None, depth: int = 0
+    ) -> str:
+        """Fire by hand, enabled or not; the run's id. `key` makes repeats one run, `depth` runs stand behind it.
+
+        Raises NotFound, TooManyRequests, and Conflict for a loop of runs.
+        """
         task = await self.stored(task_id, owner=owner)
         run_id = new_id()
         fire = Fire(
@@ -200,6 +205,7 @@ class Tasks:
             run_id=run_id,
             input=await self.trigger_output(task) if given is None else given,
             must_be_enabled=False,
+            depth=depth,
         )
         return await self._firing.fire(fire)
 

@@ -9,7 +9,7 @@ from deployments.shared.answers import answer, nothing
 from deployments.shared.application import router as new_router
 from deployments.shared.gate import Caller, needs
 from deployments.shared.paging import Page
-from deployments.task_api.parts import Locale, Services
+from deployments.task_api.parts import Depth, Locale, Services
 from taske_ray.schemas import catalog as wire
 from taske_ray.schemas.wire import Page as WirePage
 from taske_ray.services.modules import saved_view
@@ -66,10 +66,10 @@ async def get_capability(capability: str, services: Services, locale: Locale) ->
 
 
 @router.post("/capabilities/{capability}/invoke", openapi_extra=needs("write"), responses={409: {}, 404: {}})
-async def invoke(capability: str, body: wire.Invoke, caller: Caller, services: Services) -> Response:
+async def invoke(capability: str, body: wire.Invoke, caller: Caller, services: Services, depth: Depth) -> Response:
     """Run one action now; the answer is its output."""
     output = await services.invocations.invoke(
-        capability, owner=caller.user_id, connection=body.connection, params=body.params
+        capability, owner=caller.user_id, connection=body.connection, params=body.params, depth=depth
     )
     return answer(output)
 

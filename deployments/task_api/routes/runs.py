@@ -11,7 +11,7 @@ from deployments.shared.answers import answer
 from deployments.shared.application import router as new_router
 from deployments.shared.gate import Caller, needs
 from deployments.shared.paging import Page
-from deployments.task_api.parts import Services
+from deployments.task_api.parts import Depth, Services
 from taske_ray.core.ids import parse_id
 from taske_ray.errors import Invalid, NotFound
 from taske_ray.schemas import runs as wire
@@ -90,6 +90,8 @@ async def replay_run(
     caller: Caller,
     services: Services,
     body: wire.Replay | None = None,
+    *,
+    depth: Depth,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)] = None,
 ) -> Response:
     """Run again from the start, from the failed step, or from a step's key."""
@@ -101,6 +103,7 @@ async def replay_run(
         latest=wanted.version == "latest",
         given=wanted.input,
         key=idempotency_key,
+        depth=depth,
     )
     return answer({"run_id": fresh}, 202)
 

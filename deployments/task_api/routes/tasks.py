@@ -11,7 +11,7 @@ from deployments.shared.answers import answer, nothing
 from deployments.shared.application import router as new_router
 from deployments.shared.gate import Caller, needs
 from deployments.shared.paging import Page
-from deployments.task_api.parts import Services
+from deployments.task_api.parts import Depth, Services
 from taske_ray.errors import PreconditionFailed
 from taske_ray.schemas import tasks as wire
 from taske_ray.schemas.wire import Empty
@@ -120,11 +120,13 @@ async def run_task(
     caller: Caller,
     services: Services,
     body: wire.RunTask | None = None,
+    *,
+    depth: Depth,
     idempotency_key: Key = None,
 ) -> Response:
-    """Fire by hand, enabled or not; `input` becomes `trigger.output`."""
+    """Fire by hand, enabled or not; `input` becomes `trigger.output`. Runs that fire each other end at the fourth."""
     given = body.input if body else None
-    run_id = await services.tasks.run(task_id, given, owner=caller.user_id, key=idempotency_key)
+    run_id = await services.tasks.run(task_id, given, owner=caller.user_id, key=idempotency_key, depth=depth)
     return answer({"run_id": run_id}, 202)
 
 
@@ -134,9 +136,9 @@ async def run_task(
     response_model=wire.Backfilled,
     openapi_extra=needs("write", one_task=True),
 )
-async def backfill(task_id: str, body: wire.Backfill, caller: Caller, services: Services) -> Response:
+async def backfill(task_id: str, body: wire.Backfill, caller: Caller, services: Services, depth: Depth) -> Response:
     """A run for each instant of its schedule between `from` and `until` that has come and has none; at most 1,000."""
-    made = await services.backfills.backfill(task_id, body.since, body.until, owner=caller.user_id)
+    made = await services.backfills.backfill(task_id, body.since, body.until, owner=caller.user_id, depth=depth)
     return answer(made.view(), 202)
 
 

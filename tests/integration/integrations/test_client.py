@@ -156,9 +156,9 @@ async def world(answer, *, limits=profiles["default"], clock=None, own_urls=None
             capabilities=capabilities,
             connections=connections,
             tokens=MemoryTokens(),
-            transport=Transport(guard=EgressGuard(["127.0.0.0/8"])),
+            transport=Transport(guard=EgressGuard(["127.0.0.0/8"]), own_urls=own_urls(server.port) if own_urls else ()),
             clock=clock or SystemClock(),
-            conduct=Conduct(limits=limits, own_urls=own_urls(server) if own_urls else ()),
+            conduct=Conduct(limits=limits),
             database_time=lambda: database[0],
             internal={"echo": _Echo()},
         )
@@ -536,8 +536,8 @@ async def test_a_host_in_trouble_is_left_alone(answer, opens):
 async def test_calls_to_ourselves_say_how_deep_they_are(own):
     """A run's call to our own address carries its depth and one; no other service is told, and a poll says nothing."""
 
-    def here(server):
-        return (f"http://127.0.0.1:{server.port if own else 1}", "http://nowhere:x")
+    def here(port):
+        return (f"http://127.0.0.1:{port if own else 1}", "http://nowhere:x")
 
     async with world(says({"id": 1, "items": []}), own_urls=here) as w:
         await w.perform(run_id="run_1", depth=2)

@@ -5,6 +5,7 @@ import gzip
 import socket
 import ssl
 import tracemalloc
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -404,6 +405,29 @@ async def test_redirects_are_followed_only_when_asked(transport):
         followed = await _send(transport, server.request(path="/a", max_redirects=5, headers={"x-key": "k"}))
     assert (followed.body, followed.url) == (b"there", server.url("/b"))
     assert b"x-key: k" in server.received[-1]
+
+
+async def test_our_own_addresses_are_told_how_deep_it_is_wherever_a_redirect_leads():
+    """A redirect to ourselves says how many runs stand behind it, one away from us does not, and no user says it."""
+    forged = {"taske-depth": "0"}
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(serving(fixed(reply(b"here"))))
+        theirs = await stack.enter_async_context(serving(fixed(reply(b"there"))))
+        to_us = reply(b"", f"Location: {ours.url('/hooks')}", status="302 Found")
+        to_them = reply(b"", f"Location: {theirs.url('/x')}", status="302 Found")
+        shortener = await stack.enter_async_context(serving(fixed(to_us)))
+        leaving = await stack.enter_async_context(serving(fixed(to_them)))
+        own = [ours.url("/"), leaving.url("/")]
+        transport = Transport(guard=EgressGuard(["127.0.0.0/8"]), own_urls=own)
+        stack.push_async_callback(transport.close)
+        await _send(transport, shortener.request(max_redirects=2, depth=3, headers=forged))
+        await _send(transport, ours.request(depth=2, headers=forged))
+        await _send(transport, leaving.request(max_redirects=2, depth=1))
+        said = [one.received[-1].lower() for one in (shortener, theirs)]
+        heard = [received.lower() for received in (*ours.received, leaving.received[0])]
+    assert [b"taske-depth" in each for each in said] == [False, False]
+    assert [each.partition(b"taske-depth: ")[2][:3] for each in heard] == [b"3\r\n", b"2\r\n", b"1\r\n"]
+    assert [each.count(b"taske-depth") for each in heard] == [1, 1, 1]
 
 
 async def test_redirects_end(transport):
