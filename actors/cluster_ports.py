@@ -82,6 +82,16 @@ class ServicePorts:
         except (ActorLost, TimeoutError):
             return False
 
+    async def revoke_all(self, user_id: UUID) -> int:
+        """Have the providers forget all tokens of a user; they do not hold up the end of the account."""
+        client = self._directory.pick("client", user_id.bytes)
+        if client is None:
+            return 0
+        try:
+            return int(await self._directory.call(client, "revoke_all", user_id, revoke_s, timeout_s=revoke_s + 1))
+        except (ActorLost, TimeoutError):
+            return 0
+
     async def parts(self) -> dict[str, bool]:
         """Which parts answer: the supervisor, and a live host of each kind."""
         try:

@@ -1,6 +1,7 @@
 """Consents in the database: taken once, and what they brought stored with their connection."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -77,10 +78,14 @@ class ConsentStore:
         error = {"class": failed.error_class.value, "code": failed.code, "message": failed.message}
         await consents.refuse_consent(self._database, user_id=user_id, consent_id=consent_id, error=error)
 
-    async def is_shared(self, opened: OpenedConnection) -> bool:
+    async def with_tokens(self, user_id: UUID) -> Sequence[UUID]:
+        """The connections of a user that hold tokens of a provider."""
+        return await consents.with_tokens(self._database, user_id)
+
+    async def is_shared(self, opened: OpenedConnection, *, leaving: UUID | None = None) -> bool:
         """Whether another connection of the same scheme goes by the same name, or by none."""
         assert opened.id is not None
-        return await consents.is_shared(self._database, opened.id)
+        return await consents.is_shared(self._database, opened.id, leaving=leaving)
 
     async def _part(self, row: dict[str, Any], key: str, column: str) -> bytes:
         stored = row[column]

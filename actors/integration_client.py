@@ -170,6 +170,10 @@ class IntegrationClient:
         """Have the provider forget the tokens of a connection that is about to be deleted."""
         return await self._connector.revoke(user_id, connection_id)
 
+    async def revoke_all(self, user_id: UUID, within_s: float) -> int:
+        """Have the providers forget the tokens of a user who is about to go; how many did in that time."""
+        return await self._connector.revoke_all(user_id, within_s)
+
     async def watch(self) -> None:
         """Never return: whoever waits learns at once when this process ends."""
         await asyncio.Event().wait()

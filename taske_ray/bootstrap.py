@@ -43,7 +43,7 @@ from taske_ray.services.oauth_clients import OAuthClients
 from taske_ray.services.objections import Objections
 from taske_ray.services.passwords import Passwords
 from taske_ray.services.plans import Plans
-from taske_ray.services.ports import Calls, Consents, Readiness, RunHosts, Watchers
+from taske_ray.services.ports import Calls, Consents, Farewells, Readiness, RunHosts, Watchers
 from taske_ray.services.resolutions import Resolutions
 from taske_ray.services.runs import Runs
 from taske_ray.services.schedules import follow_zone_rules
@@ -151,6 +151,7 @@ def account_services(
     keyring: Keyring,
     providers: Mapping[str, IdentityProvider],
     clock: Clock | None = None,
+    farewells: Farewells | None = None,
 ) -> AccountServices:
     """The services of `/auth`; the keyring needs the purpose `auth`."""
     sealer, clock, hashing = Sealer(database, keyring), clock or SystemClock(), PasswordHashing()
@@ -161,7 +162,7 @@ def account_services(
     entrance = Entrance(database, sessions=sessions, codes=codes, url=url)
     tag_key = keyring.derived("auth", "tags of wrong passwords")
     return AccountServices(
-        accounts=Accounts(database, hashing=hashing, rules=rules),
+        accounts=Accounts(database, hashing=hashing, rules=rules, farewells=farewells),
         logins=Logins(database, hashing=hashing, entrance=entrance, codes=codes, tag_key=tag_key),
         entrance=entrance,
         social_logins=SocialLogins(

@@ -1,6 +1,6 @@
 """Consents under way, from the side of who exchanges their codes; the API's side is `connection_authorizations`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,10 +27,19 @@ async def refuse_consent(database: Database, *, user_id: UUID, consent_id: UUID,
     await database.fetch(queries.refuse_consent, {"id": consent_id, "user_id": user_id, "error": _json(error)})
 
 
-async def is_shared(database: Database, connection_id: UUID) -> bool:
-    """Whether another connection may live on the same account."""
-    rows = await database.fetch(queries.is_shared, {"connection_id": connection_id})
+async def is_shared(database: Database, connection_id: UUID, *, leaving: UUID | None = None) -> bool:
+    """Whether another connection may live on the same account; those of a user who is `leaving` do not count."""
+    rows = await database.fetch(queries.is_shared, {"connection_id": connection_id, "leaving": leaving})
     return bool(rows[0]["shared"])
+
+
+async def with_tokens(database: Database, user_id: UUID) -> Sequence[UUID]:
+    """The connections of a user that hold tokens of a provider."""
+    rows = await database.fetch(
+        "SELECT id FROM connections WHERE user_id = %(user_id)s AND token_at IS NOT NULL ORDER BY id",
+        {"user_id": user_id},
+    )
+    return [row["id"] for row in rows]
 
 
 def _json(value: Mapping[str, Any]) -> str:

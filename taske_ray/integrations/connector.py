@@ -4,6 +4,7 @@ Here, because code, verifier and tokens are in plain text nowhere else. What com
 statement at the end: a process that dies on the way leaves a code that was used, and the user consents again.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -31,6 +32,7 @@ from taske_ray.integrations.ports import Capabilities, ConnectionResolver, Conse
 from taske_ray.security.sealed import VaultError
 
 _log = logging.getLogger(__name__)
+_at_once = 10
 
 
 class Connector:
@@ -66,10 +68,33 @@ class Connector:
             await self._refuse(user_id, consent_id, found)
         return found
 
-    async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
+    async def revoke_all(self, user_id: UUID, within_s: float) -> int:
+        """Have the providers forget the tokens of somebody who leaves; how many did before the time was over."""
+        done = 0
+        turns = asyncio.Semaphore(_at_once)
+
+        async def one(connection_id: UUID) -> None:
+            nonlocal done
+            async with turns:
+                try:
+                    revoked = await self.revoke(user_id, connection_id, leaving=True)
+                    done += revoked  # a sum that awaits would forget what others added meanwhile
+                except Exception:  # noqa: BLE001 - whatever one of them does, the user can leave
+                    _log.exception("a connection of a user who leaves was not revoked")
+
+        try:
+            async with asyncio.timeout(within_s), asyncio.TaskGroup() as group:
+                for connection_id in await self._consents.with_tokens(user_id):
+                    group.create_task(one(connection_id))
+        except (TimeoutError, Unavailable):
+            _log.info("not every provider was told of a user who leaves")
+        return done
+
+    async def revoke(self, user_id: UUID, connection_id: UUID, *, leaving: bool = False) -> bool:
         """Have the provider forget a connection's tokens; False where it was not asked, or did not.
 
-        An account that another connection lives on is left alone: some providers end both (security, 8.6).
+        An account that another connection lives on is left alone: some providers end both (security, 8.6). Of a user
+        who is `leaving`, all go.
         """
         try:
             opened = await self._connections.open(user_id, connection_id)
@@ -78,7 +103,7 @@ class Connector:
             held = any(opened.values.secret.get(name) for name in token_names)
             if scheme is None or scheme.oauth is None or scheme.oauth.revoke_url is None or not held:
                 return False
-            if await self._consents.is_shared(opened):
+            if await self._consents.is_shared(opened, leaving=user_id if leaving else None):
                 return False
             asking = await self._asking(module, scheme, opened.values)
             answer = await drive(revoke(asking), lambda request: self._send(opened.owner, request))

@@ -1,5 +1,6 @@
 """What the integration client needs from the rest: capabilities, connections, and executors that make no request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -138,6 +139,13 @@ class Consents(Protocol):
         """Nothing came of it. Raises Unavailable."""
         ...
 
-    async def is_shared(self, opened: OpenedConnection) -> bool:
-        """Whether another connection, of whomever, may live on the same account at the provider. Raises Unavailable."""
+    async def with_tokens(self, user_id: UUID) -> Sequence[UUID]:
+        """The connections of a user that hold tokens of a provider. Raises Unavailable."""
+        ...
+
+    async def is_shared(self, opened: OpenedConnection, *, leaving: UUID | None = None) -> bool:
+        """Whether another connection, of whomever, may live on the same account at the provider. Raises Unavailable.
+
+        Those of somebody who is `leaving` do not count.
+        """
         ...

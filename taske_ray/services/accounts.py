@@ -17,6 +17,7 @@ from taske_ray.security.tokens import digest
 from taske_ray.services.addresses import canonical_address
 from taske_ray.services.letters import mail_token_to, token_lives, write_letter, write_token_letter
 from taske_ray.services.origin import Origin, nowhere
+from taske_ray.services.ports import Farewells
 from taske_ray.services.principal import Principal
 from taske_ray.services.trail import record
 
@@ -35,10 +36,13 @@ class AccountRules:
 class Accounts:
     """What a person can do with an account."""
 
-    def __init__(self, database: Database, *, hashing: PasswordHashing, rules: AccountRules) -> None:
+    def __init__(
+        self, database: Database, *, hashing: PasswordHashing, rules: AccountRules, farewells: Farewells | None = None
+    ) -> None:
         self._database = database
         self._hashing = hashing
         self._rules = rules
+        self._farewells = farewells
 
     async def sign_up(self, email: str, password: str, locale: str | None = None, origin: Origin = nowhere) -> None:
         """Make an account, or write to the one that has the address: the caller cannot tell.
@@ -135,13 +139,17 @@ class Accounts:
         return _view(user)
 
     async def delete(self, principal: Principal, origin: Origin = nowhere) -> None:
-        """Remove the account with its tasks, connections, keys and history."""
+        """Remove the account with its tasks, connections, keys and history.
+
+        Before its keys are destroyed, providers are told to forget its tokens: once, and for some seconds only.
+        """
         owner = principal.user_id
+        revoked = await self._farewells.revoke_all(owner) if self._farewells is not None else 0
         async with self._database.transaction(owner=owner) as tx:
             user = await users.lock_user(tx, owner=owner)
             if user is None:
                 raise Unauthenticated
-            await record(tx, "account.delete", by=principal, origin=origin)
+            await record(tx, "account.delete", by=principal, origin=origin, detail={"revoked": revoked})
             await write_letter(tx, user, "deleted", url=self._rules.url)
             await users.delete_user(tx, owner=owner)
         while await users.forget_runs(self._database, owner=owner, most=_forgotten_at_once):

@@ -56,6 +56,14 @@ class Consents(Protocol):
         ...
 
 
+class Farewells(Protocol):
+    """The same pool, for an account that is about to go."""
+
+    async def revoke_all(self, user_id: UUID) -> int:
+        """Have the providers forget the tokens of all connections of a user; how many did, in bounded time."""
+        ...
+
+
 class Readiness(Protocol):
     """Whether the parts behind the API answer."""
 

@@ -21,6 +21,7 @@ class InProcess:
     def __init__(self, database: Database, keyring: Keyring, *, url: str) -> None:
         self.id = new_id()
         self.late_s = 0.0
+        self.patience_s = 8.0
         self._database = database
         keys, sealer, clock = DataKeys(database, keyring), Sealer(database, keyring), SystemClock()
         capabilities = CatalogOfCalls(CapabilityCache(database))
@@ -71,6 +72,10 @@ class InProcess:
     async def revoke(self, user_id, connection_id):
         """Have the provider forget tokens."""
         return await self._connector.revoke(user_id, connection_id)
+
+    async def revoke_all(self, user_id):
+        """Have the providers forget everything of a user."""
+        return await self._connector.revoke_all(user_id, self.patience_s)
 
     def _now(self) -> float:
         return SystemClock().now().timestamp() + self.late_s

@@ -58,7 +58,10 @@ async def change_me(body: wire.MePatch, caller: Caller, services: Services) -> R
 
 @router.delete("/me", status_code=204, response_class=Response, openapi_extra=needs("recent"))
 async def delete_me(caller: Caller, services: Services, request: Request) -> Response:
-    """Remove the account with everything in it. Its encryption keys are destroyed."""
+    """Remove the account with everything in it. Its encryption keys are destroyed.
+
+    Before that, providers are told to forget the tokens of its connections, as far as they answer within some seconds.
+    """
     await services.accounts.delete(caller, origin_of(request))
     return without_cookie(request, nothing())
 

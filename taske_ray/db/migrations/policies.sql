@@ -61,6 +61,7 @@ BEGIN
         ('login_challenges', 'taske_auth', 'ALL', found_or_own),
         ('code_failures', 'taske_auth', 'ALL', found_or_own),
         ('tasks', 'taske_auth', 'SELECT', own),
+        ('hosts', 'taske_auth', 'SELECT', 'true'),
         ('login_failures', 'taske_auth', 'ALL', 'true'),
         ('idempotency_keys', 'taske_auth', 'ALL', found_or_own),
         ('authorization_states', 'taske_auth', 'ALL', $q$purpose = 'login'$q$),

@@ -44,6 +44,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON users, sessions, refresh_tokens, one_tim
     recovery_codes, login_challenges, login_failures, code_failures, idempotency_keys, authorization_states, identities,
     signing_keys TO taske_auth;
 GRANT SELECT, INSERT ON data_keys, mails, audit TO taske_auth;
+GRANT SELECT ON hosts TO taske_auth;                 -- whom to ask to end the tokens of an account that is deleted
 GRANT SELECT (id, user_id) ON tasks TO taske_auth;    -- a key may be bound to one of its owner's tasks
 GRANT USAGE ON SEQUENCE login_failures_id_seq, code_failures_id_seq TO taske_auth;
 

@@ -73,8 +73,13 @@ def providers():
 
 
 @pytest.fixture
-def auth_services(settings, auth_database, keyring, providers):
-    return account_services(settings, auth_database, keyring, providers)
+def farewells():
+    """Nobody to say goodbye to."""
+
+
+@pytest.fixture
+def auth_services(settings, auth_database, keyring, providers, farewells):
+    return account_services(settings, auth_database, keyring, providers, farewells=farewells)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.integration
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # the server runs on loopback without TLS
 REDIRECT = f"{URL}/api/v1/connections/callback"
 CLIENT = {"client_id": "the-client", "client_secret": "the-client-s3cret"}
+FIELDS = {"token": "a-token-of-ours", "hosts": ["example.com"]}
 BROWSER = {"origin": URL, "accept": "text/html"}
 
 
@@ -55,6 +57,11 @@ def calls(process):
 
 @pytest.fixture
 def consents(process):
+    return process
+
+
+@pytest.fixture
+def farewells(process):
     return process
 
 
@@ -441,6 +448,57 @@ async def test_a_provider_that_does_not_answer_holds_up_no_deletion(stand):
     await stand.api.put(f"/admin/modules/{stand.module}", json=stand.document, headers=stand.admin)
     assert (await stand.api.delete(f"/connections/{connection['id']}")).status_code == 204
     assert (await stand.api.get(f"/connections/{connection['id']}")).status_code == 404
+
+
+async def leave(auth, stand):
+    """Delete the account; its tokens and how often the provider was told."""
+    answer = await auth.delete("/me", headers={"authorization": stand.api.headers["authorization"]})
+    assert answer.status_code == 204, answer.text
+    return stand.server.tokens, stand.server.asked["revoked"]
+
+
+async def test_tokens_are_revoked_when_an_account_is_deleted(stand, auth, database):
+    """The provider forgets all of them, also two of one account, before the keys go; the audit says how many did."""
+    for _ in range(2):
+        await stand.connect()
+    await stand.api.post("/connections", json={"module": "http", "auth": "bearer", "name": "n", "fields": FIELDS})
+    tokens, revoked = await leave(auth, stand)
+    assert ([bool(token.revoked) for token in tokens], revoked) == ([True, True], 2)
+    acts = await database.fetch("SELECT detail FROM audit WHERE action = 'account.delete' ORDER BY at DESC LIMIT 1")
+    assert acts[0]["detail"]["revoked"] == 2
+    assert await database.fetch("SELECT FROM connections WHERE module = %(m)s", {"m": stand.module}) == []
+
+
+async def test_somebody_elses_account_at_the_provider_is_left_alone(stand, auth, auth_services):
+    """Where another user's connection may live on the same account, leaving does not end it."""
+    await stand.connect()
+    other = await log_in(auth, auth_services)
+    mine = dict(stand.api.headers)
+    stand.api.headers.update(other["headers"])
+    await stand.connect()
+    _, revoked = await leave(auth, stand)
+    assert revoked == 0
+    stand.api.headers.update(mine)
+    assert (await stand.invoke(connection=(await stand.api.get("/connections")).json()["items"][0]["id"])).is_success
+
+
+@pytest.mark.parametrize("trouble", ["silent", "broken", "nobody"])
+async def test_no_provider_keeps_an_account(stand, auth, process, monkeypatch, trouble):
+    """One that does not answer, a revocation that breaks, no process to ask: the account is gone all the same, soon."""
+    await stand.connect()
+    if trouble == "silent":
+        process.patience_s = 0.2
+        stand.document["auth"][0]["oauth"]["revoke_url"] = f"{stand.server.url}/token"
+        await stand.api.put(f"/admin/modules/{stand.module}", json=stand.document, headers=stand.admin)
+        stand.server.gate.clear()
+    elif trouble == "broken":
+        monkeypatch.setattr(process._connector, "revoke", None)
+    else:
+        await process.close()
+    began = time.monotonic()
+    await leave(auth, stand)
+    assert time.monotonic() - began < 6
+    stand.server.gate.set()
 
 
 async def test_missing_scopes_are_found_before_anything_runs(stand):

@@ -29,7 +29,7 @@ SEEN = {
     "connections": {API: OWN, ENGINE: EVERYTHING},
     "data_keys": {API: OWN, AUTH: EVERYTHING, ENGINE: EVERYTHING},  # AUTH: of its own purpose, here the instance's
     "events": {ENGINE: EVERYTHING},
-    "hosts": {ENGINE: EVERYTHING},
+    "hosts": {AUTH: EVERYTHING, ENGINE: EVERYTHING},
     "idempotency_keys": {API: OWN, AUTH: OWN_OR_UNKNOWN},
     "identities": {AUTH: OWN_OR_UNKNOWN},
     "login_challenges": {AUTH: OWN_OR_UNKNOWN},
