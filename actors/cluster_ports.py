@@ -72,6 +72,10 @@ class ServicePorts:
         key = client_key(user_id, connection_id, "", by_user=self._by_user)
         return await self._ask(key, "connect", user_id, consent_id, timeout_s=75.0)
 
+    async def authorize_url(self, user_id: UUID, consent_id: UUID, *, state: str, challenge: str) -> Outcome:
+        """Where to send a user, where that takes secrets."""
+        return await self._ask(user_id.bytes, "authorize_url", user_id, consent_id, state, challenge, timeout_s=15.0)
+
     async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
         """Have the provider forget a connection's tokens; a provider that is slow does not hold up its deletion."""
         client = self._directory.pick("client", client_key(user_id, connection_id, "", by_user=self._by_user))

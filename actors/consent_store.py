@@ -25,13 +25,22 @@ class ConsentStore:
         self._keys = keys
         self._sealer = sealer
 
+    async def begun(self, user_id: UUID, consent_id: UUID) -> Consent | None:
+        """A consent whose user is still to be sent to the provider; there is no code yet."""
+        row = await consents.begun_consent(self._database, user_id=user_id, consent_id=consent_id)
+        return None if row is None else await self._opened(row, code="", verifier="")
+
     async def take(self, user_id: UUID, consent_id: UUID) -> Consent | None:
         """A consent of this user, once, in plain text."""
         row = await consents.take_consent(self._database, user_id=user_id, consent_id=consent_id)
         if row is None:
             return None
-        secret = {} if row["sealed"] is None else json.loads(await self._part(row, "data_key", "sealed"))
         proof = json.loads(await self._part(row, "proof_key", "proof_sealed"))
+        code = (await self._part(row, "code_key", "code_sealed")).decode()
+        return await self._opened(row, code=code, verifier=proof["verifier"])
+
+    async def _opened(self, row: dict[str, Any], *, code: str, verifier: str) -> Consent:
+        secret = {} if row["sealed"] is None else json.loads(await self._part(row, "data_key", "sealed"))
         return Consent(
             id=row["id"],
             user_id=row["user_id"],
@@ -43,8 +52,8 @@ class ConsentStore:
             name=row["name"],
             config=row["config"],
             secret=secret,
-            code=(await self._part(row, "code_key", "code_sealed")).decode(),
-            verifier=proof["verifier"],
+            code=code,
+            verifier=verifier,
             redirect_uri=row["redirect_uri"],
             scopes=tuple(row["scopes"]),
         )

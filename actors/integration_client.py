@@ -166,6 +166,10 @@ class IntegrationClient:
         """Exchange the code that a user came back with, and make their connection."""
         return await self._connector.connect(user_id, consent_id)
 
+    async def authorize_url(self, user_id: UUID, consent_id: UUID, state: str, challenge: str) -> Outcome:
+        """Where to send a user, where that takes secrets."""
+        return await self._connector.authorize_url(user_id, consent_id, state=state, challenge=challenge)
+
     async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
         """Have the provider forget the tokens of a connection that is about to be deleted."""
         return await self._connector.revoke(user_id, connection_id)

@@ -10,6 +10,12 @@ from taske_ray.db import queries
 from taske_ray.db.database import Database
 
 
+async def begun_consent(database: Database, *, user_id: UUID, consent_id: UUID) -> dict[str, Any] | None:
+    """The row of a consent whose user is still to be sent to the provider."""
+    rows = await database.fetch(queries.begun_consent, {"user_id": user_id, "id": consent_id})
+    return rows[0] if rows else None
+
+
 async def take_consent(database: Database, *, user_id: UUID, consent_id: UUID) -> dict[str, Any] | None:
     """The row of a consent that a user came back with, given out once."""
     rows = await database.fetch(queries.take_consent, {"id": consent_id, "user_id": user_id})

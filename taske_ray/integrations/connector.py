@@ -13,10 +13,12 @@ from uuid import UUID
 
 from taske_ray import logs
 from taske_ray.core.capability import AuthScheme, ConnectionValues, Module
+from taske_ray.core.capability.exchange.refusal import Refusal
 from taske_ray.core.capability.tokens import (
     Asking,
     Completed,
     Tokens,
+    authorize_url,
     complete,
     exchange,
     refresh_at,
@@ -26,7 +28,7 @@ from taske_ray.core.capability.tokens import (
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.core.ids import format_id
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
-from taske_ray.errors import NotFound, Unavailable
+from taske_ray.errors import NotFound, TemplateError, Unavailable
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.ports import Capabilities, ConnectionResolver, Consent, Consents, NewCredential, TokenStore
 from taske_ray.security.sealed import VaultError
@@ -67,6 +69,23 @@ class Connector:
         if isinstance(found, Failed):
             await self._refuse(user_id, consent_id, found)
         return found
+
+    async def authorize_url(self, user_id: UUID, consent_id: UUID, *, state: str, challenge: str) -> Succeeded | Failed:
+        """Where to send a user, of a scheme whose parameters read secrets; Succeeded.output is the address."""
+        try:
+            consent = await self._consents.begun(user_id, consent_id)
+            if consent is None:
+                return Failed(ErrorClass.CONFLICT, "consent_used", "This consent was used already.", sent=False)
+            module = await self._capabilities.module(consent.module)
+            asking = await self._asking(module, _scheme(module, consent), await self._held(consent))
+            address = authorize_url(
+                asking, redirect_uri=consent.redirect_uri, state=state, challenge=challenge, scopes=consent.scopes
+            )
+        except (Refusal, TemplateError) as error:
+            return Failed(ErrorClass.FATAL, error.code, "The address of the provider could not be made.", sent=False)
+        except (NotFound, Unavailable, VaultError) as error:
+            return Failed(ErrorClass.TRANSIENT, error.code, error.message, sent=False)
+        return Succeeded(address)
 
     async def revoke_all(self, user_id: UUID, within_s: float) -> int:
         """Have the providers forget the tokens of somebody who leaves; how many did before the time was over."""
@@ -166,6 +185,14 @@ class Connector:
             await self._consents.refuse(user_id, consent_id, failed)
         except Unavailable:
             _log.warning("what came of a consent could not be written down")
+
+
+def _scheme(module: Module, consent: Consent) -> AuthScheme:
+    """The way to connect that a consent was begun for. Raises NotFound."""
+    scheme = module.auth.get(consent.auth)
+    if scheme is None:
+        raise NotFound(f"{consent.module} has no such scheme any more")
+    return scheme
 
 
 def _known(failed: Failed | Unknown) -> Failed:

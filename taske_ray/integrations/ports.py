@@ -127,6 +127,10 @@ class NewCredential:
 class Consents(Protocol):
     """Where consents wait for the one who exchanges their code, and where what they brought is kept."""
 
+    async def begun(self, user_id: UUID, consent_id: UUID) -> Consent | None:
+        """A consent whose user is still to be sent to the provider. Raises Unavailable, VaultError."""
+        ...
+
     async def take(self, user_id: UUID, consent_id: UUID) -> Consent | None:
         """A consent of this user, once; None where there is none, or no more. Raises Unavailable, VaultError."""
         ...

@@ -100,13 +100,22 @@ class ConnectionAuthorizations:
         row = await self._add(consent_id, wish, by.user_id, (scheme, module), old, config, secret, scopes)
         values = ConnectionValues(scheme.id, {**(old.config if old else {}), **config})
         asking = Asking(module, scheme, values, self._clock.now(), OAuthClient(client))
-        url = authorize_url(
-            asking, redirect_uri=self._redirect_uri, state=visit.state, challenge=visit.challenge, scopes=scopes
-        )
+        url = await self._address(asking, row, state=visit.state, challenge=visit.challenge)
         return Sent(
             {**view_consent(row), "authorize_url": url, "redirect_uri": self._redirect_uri},
             visit.browser if bound else None,
         )
+
+    async def _address(self, asking: Asking, row: ConnectionAuthorization, *, state: str, challenge: str) -> str:
+        """The provider's page; where its parameters read secrets, made where those can be opened."""
+        params = asking.oauth.authorize_params
+        if params is None or not params.reads_secret:
+            place = self._redirect_uri
+            return authorize_url(asking, redirect_uri=place, state=state, challenge=challenge, scopes=row.scopes)
+        outcome = await self._consents.authorize_url(row.user_id, row.id, state=state, challenge=challenge)
+        if not isinstance(outcome, Succeeded):
+            raise refusal_of(outcome)
+        return str(outcome.output)
 
     async def get(self, authorization_id: str, *, owner: UUID) -> dict[str, Any]:
         """What became of one. Raises NotFound."""

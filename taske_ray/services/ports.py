@@ -51,6 +51,10 @@ class Consents(Protocol):
         """Exchange a consent's code; Succeeded.output is `{"connection": …, "label": …}`."""
         ...
 
+    async def authorize_url(self, user_id: UUID, consent_id: UUID, *, state: str, challenge: str) -> Outcome:
+        """Where to send a user to a provider whose parameters read secrets; Succeeded.output is the address."""
+        ...
+
     async def revoke(self, user_id: UUID, connection_id: UUID) -> bool:
         """Have the provider forget a connection's tokens; False where that was not possible."""
         ...

@@ -1,4 +1,4 @@
-"""A connection by consent on a whole service: allowed at the provider, used by a run, renewed, ended with its account."""
+"""A connection by consent on a whole service: allowed at the provider, used by a run, renewed, ended."""
 
 import re
 from urllib.parse import urlsplit

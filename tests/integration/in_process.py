@@ -69,6 +69,10 @@ class InProcess:
         """Exchange a code."""
         return await self._connector.connect(user_id, consent_id)
 
+    async def authorize_url(self, user_id, consent_id, *, state, challenge):
+        """Make an address that takes secrets."""
+        return await self._connector.authorize_url(user_id, consent_id, state=state, challenge=challenge)
+
     async def revoke(self, user_id, connection_id):
         """Have the provider forget tokens."""
         return await self._connector.revoke(user_id, connection_id)

@@ -1,6 +1,7 @@
 """Connections by consent, end to end against an OAuth server that nobody here wrote: begin, come back, use, end."""
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -448,6 +449,26 @@ async def test_a_provider_that_does_not_answer_holds_up_no_deletion(stand):
     await stand.api.put(f"/admin/modules/{stand.module}", json=stand.document, headers=stand.admin)
     assert (await stand.api.delete(f"/connections/{connection['id']}")).status_code == 204
     assert (await stand.api.get(f"/connections/{connection['id']}")).status_code == 404
+
+
+async def test_parameters_of_a_consent_that_are_secret(stand, database):
+    """What a provider wants in the address of its page is put there where secrets are opened, for old and new ones."""
+    scheme = stand.document["auth"][0]
+    scheme["fields"] = {"type": "object", "properties": {"pin": {"type": "string", "x-secret": True}}}
+    params = {"pin": "{{ conn.secret.pin | int }}", "by": "{{ app.client_secret | sha256 }}"}
+    scheme["oauth"]["authorize_params"] = params
+    await stand.api.put(f"/admin/modules/{stand.module}", json=stand.document, headers=stand.admin)
+    connection = await stand.connect(fields={"pin": "1234567890"})
+    again = await stand.begin(module=None, connection=connection["id"])
+    asked = stand.server.query_of(again["authorize_url"])
+    assert (asked["pin"], asked["redirect_uri"]) == ("1234567890", REDIRECT)
+    assert asked["by"] == hashlib.sha256(CLIENT["client_secret"].encode()).hexdigest()
+    assert (await stand.back(stand.server.consent(again["authorize_url"]))).status_code == 200
+    assert b"1234567890" not in await dump(database)
+    wish = {"module": stand.module, "fields": {"pin": "no number"}}
+    refused = await stand.api.post("/connections/authorize", json=wish)
+    assert (refused.status_code, refused.json()["code"]) == (409, "filter_error")
+    assert "no number" not in refused.text
 
 
 async def leave(auth, stand):

@@ -84,7 +84,7 @@ class JwtSpec:
 
 
 def oauth(names: Names, kind: str) -> Reader[OAuthSpec | None]:
-    """A reader of `oauth`; `names` are what its parameters may read. What goes through a browser reads no secret."""
+    """A reader of `oauth`; `names` are what its parameters may read."""
     answer = names.public().plus(response=response_names)
 
     def read(place: Place) -> OAuthSpec | None:
@@ -100,7 +100,7 @@ def oauth(names: Names, kind: str) -> Reader[OAuthSpec | None]:
             token_url=fields.read("token_url", address, ""),
             refresh_url=fields.read_optional("refresh_url", address),
             revoke_url=fields.read_optional("revoke_url", address),
-            authorize_params=fields.read_optional("authorize_params", value(names.public())),
+            authorize_params=fields.read_optional("authorize_params", value(names)),
             token_params=fields.read_optional("token_params", value(names)),
             refresh_params=fields.read_optional("refresh_params", value(names)),
             base_scopes=fields.read("base_scopes", list_of(text), ()),
