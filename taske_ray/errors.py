@@ -155,7 +155,7 @@ class _Later(TaskeError):
 class TooManyRequests(_Later):
     """Too many requests; try again later."""
 
-    code = "too_many_requests"
+    code = "rate_limited"
 
 
 class Unavailable(_Later):

@@ -73,7 +73,7 @@ class Rates:
 
 
 async def _refused(scope: Scope, receive: Receive, send: Send, wait_s: int) -> None:
-    error = TooManyRequests(retry_after_s=wait_s, code="rate_limited")
+    error = TooManyRequests(retry_after_s=wait_s)
     request_id = str(scope.get("state", {}).get("request_id", ""))
     await problem_of(error, instance=scope["path"], request_id=request_id)(scope, receive, send)
 

@@ -122,7 +122,7 @@ class Codes:
             count, last, now = await second_factors.code_failures(tx, owner=owner, within=counted_for)
             wait = wait_s(count, last, free=free_failures, now=now)
             if wait:
-                raise TooManyRequests("Too many wrong codes; try again later", retry_after_s=wait)
+                raise TooManyRequests(retry_after_s=wait)
             return await second_factors.add_code_failure(tx, owner=owner)
 
     async def _refused(self, owner: UUID, origin: Origin) -> None:

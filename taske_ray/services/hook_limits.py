@@ -29,4 +29,4 @@ class HookLimits:
         wait_s = self._of_triggers.wait_s(trigger_id) or self._of_users.wait_s(user_id)
         if wait_s:
             await self._store.skip(Skip(trigger_id, "quota", sample={"detail": "rate"}))
-            raise TooManyRequests("Too many deliveries a second", retry_after_s=wait_s, code="rate_limited")
+            raise TooManyRequests(retry_after_s=wait_s)

@@ -99,10 +99,10 @@ class Logins:
             await login_failures.lock_logins(tx, email=typed)
             found = await login_failures.recent_failures(tx, email=typed, address=origin.address)
             if found.from_address >= most_from_address:
-                raise TooManyRequests("Too many failed logins from this address", retry_after_s=longest_s)
+                raise TooManyRequests(retry_after_s=longest_s)
             wait = wait_s(found.of_account, found.last_at, free=free_failures, now=found.now)
             if wait or found.pending >= _most_pending(found.of_account):
-                raise TooManyRequests("Too many failed logins; try again later", retry_after_s=wait or 1)
+                raise TooManyRequests(retry_after_s=wait or 1)
             return await login_failures.begin_login(tx, email=typed, address=origin.address, password_tag=tag)
 
     async def _refuse(self, login_id: int, user: User | None, tag: bytes, origin: Origin) -> None:

@@ -1,8 +1,12 @@
 """`/auth` over HTTP: the contract's statuses and answers, and how bad requests are refused."""
 
 import asyncio
+from dataclasses import replace
 
+import httpx
 import pytest
+
+from deployments.auth_api.app import create_app
 
 pytestmark = pytest.mark.integration
 PASSWORD = "seven green bottles"
@@ -156,3 +160,23 @@ async def test_deleting_oneself(auth, person):
     """DELETE /auth/me answers 204 and the token is dead."""
     assert (await auth.delete("/me", headers=person["headers"])).status_code == 204
     assert_problem(await auth.get("/me", headers=person["headers"]), 401)
+
+
+async def test_every_rate_is_refused_with_the_same_text(auth, auth_services, person, appearance):
+    """Failed logins, wrong codes and sign-ups: 429 with `Retry-After`, alike but for the path and the request."""
+    narrow = replace(appearance, limits=replace(appearance.limits, sign_ups_per_hour=1))
+    transport = httpx.ASGITransport(app=create_app(auth_services, narrow), root_path="/auth")
+    async with httpx.AsyncClient(transport=transport, base_url=auth.base_url) as client:
+        body = {"email": "x", "password": "x"}
+        signed_up = [await client.post("/signup", json=body) for _ in range(2)][-1]
+    login = {"email": "nobody@example.com", "password": "x" * 12}
+    logged_in = [await auth.post("/login", json=login) for _ in range(11)][-1]
+    begun = (await auth.post("/totp", json={}, headers=person["headers"])).json()
+    assert begun["secret"]
+    codes = [await auth.post("/totp/confirm", json={"code": "000000"}, headers=person["headers"]) for _ in range(21)]
+    told = []
+    for answer in (signed_up, logged_in, codes[-1]):
+        problem = assert_problem(answer, 429, "rate_limited")
+        assert int(answer.headers["retry-after"]) >= 1
+        told.append({**problem, "request_id": "", "instance": ""})
+    assert told == [told[0]] * 3

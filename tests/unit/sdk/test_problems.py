@@ -25,7 +25,7 @@ def problem(**values):
         (413, "too_large", errors.TooLarge),
         (415, "unsupported_media_type", errors.UnsupportedMediaType),
         (422, "bad_cron", errors.Invalid),
-        (429, "too_many_requests", errors.TooManyRequests),
+        (429, "rate_limited", errors.TooManyRequests),
         (503, "unavailable", errors.Unavailable),
         (500, "error", errors.TaskeError),
         (418, "teapot", errors.TaskeError),

@@ -201,7 +201,7 @@ async def test_the_asynchronous_face_does_the_same():
 
 async def test_the_asynchronous_face_retries():
     """AsyncTaske also waits and tries again, and gives up with the same exception."""
-    service = FakeService(problem(429, "too_many_requests"), page(), httpx.ConnectError("refused"))
+    service = FakeService(problem(429, "rate_limited"), page(), httpx.ConnectError("refused"))
     async with service.async_taske(retries=1) as taske:
         assert [task async for task in taske.tasks.list()] == []
     async with service.async_taske(retries=0) as taske:
