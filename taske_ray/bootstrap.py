@@ -36,6 +36,7 @@ from taske_ray.services.hooks import Hooks
 from taske_ray.services.idempotency import Idempotency
 from taske_ray.services.identities import Identities
 from taske_ray.services.invocations import Invocations
+from taske_ray.services.linked_identities import LinkedIdentities
 from taske_ray.services.logins import Logins
 from taske_ray.services.master_key import ensure_master_key, open_keyring
 from taske_ray.services.modules import Modules
@@ -98,6 +99,7 @@ class AccountServices:
     logins: Logins
     entrance: Entrance
     social_logins: SocialLogins
+    linked_identities: LinkedIdentities
     sessions: Sessions
     second_factors: SecondFactors
     passwords: Passwords
@@ -173,6 +175,7 @@ def account_services(
             entrance=entrance,
             url=url,
         ),
+        linked_identities=LinkedIdentities(database, providers=providers, url=url),
         sessions=sessions,
         second_factors=SecondFactors(database, hashing=hashing, sealer=sealer, codes=codes, sessions=sessions, url=url),
         passwords=Passwords(database, hashing=hashing, codes=codes, sessions=sessions, url=url),

@@ -2,14 +2,14 @@
 
 from fastapi import FastAPI
 
-from deployments.auth_api.routes import accounts, audit, logins, protection, social, users
+from deployments.auth_api.routes import accounts, audit, identities, logins, protection, social, users
 from deployments.shared.application import Appearance, new_app
 from deployments.shared.gate import Gate
 from deployments.shared.intake import Intake
 from taske_ray.bootstrap import AccountServices
 
 prefix = "/auth"
-routers = (accounts.router, audit.router, logins.router, social.router, protection.router, users.router)
+routers = tuple(one.router for one in (accounts, audit, logins, social, identities, protection, users))
 _max_bytes = 4096  # nothing longer is ever hashed
 
 

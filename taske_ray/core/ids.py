@@ -1,12 +1,15 @@
 """Identifiers on the wire: a type prefix and the UUID's 32 hex digits, like `task_0192f0c4…`."""
 
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID, uuid5
 
 from taske_ray.errors import NotFound
 
 _instance = UUID("5b0e5a3e-6f5e-5d0c-9a51-7f3f4a0c2f10")
-Prefix = Literal["user", "session", "key", "conn", "task", "trigger", "run", "mail", "host", "authorization", "act"]
+Prefix = Literal[
+    "user", "session", "key", "conn", "task", "trigger", "run", "mail", "host", "authorization", "act", "identity"
+]
+type_prefixes: tuple[Prefix, ...] = get_args(Prefix)
 
 
 def format_id(prefix: Prefix, value: UUID) -> str:

@@ -1,11 +1,12 @@
 """Rows of identities: whom a provider means, and which account that is."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, delete
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.db.tables import LinkedIdentity
@@ -31,6 +32,23 @@ async def use_identity(tx: AsyncSession, *, issuer: str, subject: str, email: st
 async def add_identity(tx: AsyncSession, identity: LinkedIdentity) -> None:
     """From now on this identity is this account."""
     await tx.exec(insert(LinkedIdentity).values(**identity.model_dump(exclude_none=True)))
+
+
+async def list_identities(
+    tx: AsyncSession, *, owner: UUID, after: UUID | None = None, limit: int | None = None
+) -> Sequence[LinkedIdentity]:
+    """The identities of an account, newest first, beginning behind `after`; all of them without a limit."""
+    query = select(LinkedIdentity).where(LinkedIdentity.user_id == owner)
+    if after is not None:
+        query = query.where(col(LinkedIdentity.id) < after)
+    return (await tx.exec(query.order_by(col(LinkedIdentity.id).desc()).limit(limit))).all()
+
+
+async def drop_identity(tx: AsyncSession, *, owner: UUID, identity_id: UUID) -> None:
+    """This identity does not vouch for this account any more."""
+    await tx.exec(
+        delete(LinkedIdentity).where(col(LinkedIdentity.id) == identity_id, col(LinkedIdentity.user_id) == owner)
+    )
 
 
 async def drop_identities(

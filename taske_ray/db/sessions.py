@@ -151,6 +151,15 @@ async def end_session(tx: AsyncSession, *, owner: UUID, session_id: UUID) -> boo
     return ended.first() is not None
 
 
+async def end_sessions_begun_by(tx: AsyncSession, *, owner: UUID, method: str, but: UUID | None) -> None:
+    """End the sessions of a user that were begun in one way, all `but` one."""
+    await tx.exec(
+        update(Session)
+        .where(col(Session.user_id) == owner, col(Session.method) == method, col(Session.id) != but, *_alive)
+        .values(revoked_at=func.clock_timestamp())
+    )
+
+
 async def end_all_sessions(tx: AsyncSession, *, owner: UUID) -> None:
     """End every session of a user, and refuse every access token issued before this moment."""
     # the user's row first: whoever begins a session holds it, so that none is missed

@@ -139,6 +139,16 @@ class Session(Output):
     expires_at: datetime
 
 
+class LinkedIdentity(Output):
+    """A provider that the account can be logged in to with."""
+
+    id: str
+    provider: str = Field(description="its name in the settings", examples=["google"])
+    email: str | None = Field(default=None, description="the address there, as the provider last vouched for it")
+    created_at: datetime
+    last_used_at: datetime
+
+
 class Refresh(Input):
     """The refresh token; browsers send it as a cookie instead."""
 

@@ -55,7 +55,12 @@ class Identities:
         if user is None:
             user = await self._existing(tx, address, provider=provider, origin=origin)
         row = LinkedIdentity(
-            issuer=identity.issuer, subject=identity.subject, user_id=user.id, provider=provider, email=address
+            issuer=identity.issuer,
+            subject=identity.subject,
+            id=new_id(),
+            user_id=user.id,
+            provider=provider,
+            email=address,
         )
         await identities.add_identity(tx, row)
         await record(tx, "identity.link", by=user.id, origin=origin, detail={"provider": provider})

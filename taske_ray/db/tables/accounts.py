@@ -100,6 +100,7 @@ class LinkedIdentity(SQLModel, table=True):
     __tablename__ = "identities"
     issuer: str = Field(primary_key=True, sa_type=Text)
     subject: str = Field(primary_key=True, sa_type=Text)
+    id: UUID = Field(unique=True)
     user_id: UUID = Field(foreign_key="users.id", index=True)
     provider: str = Field(sa_type=Text)
     email: str | None = Field(default=None, sa_type=Text)

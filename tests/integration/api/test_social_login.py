@@ -517,6 +517,22 @@ async def test_a_link_that_was_not_the_owner_s_is_taken_off(auth, auth_services,
     assert_problem(await log_in(auth), 403, "address_unverified")
 
 
+async def test_an_owner_takes_a_provider_off(auth, corp, twin):
+    """A way in that is left is needed: with a second provider the first one goes, and opens nothing any more."""
+    bearer = {"authorization": f"Bearer {(await log_in(auth)).json()['access_token']}"}
+    (only,) = (await auth.get("/identities", headers=bearer)).json()["items"]
+    assert (only["provider"], only["email"]) == ("corp", corp.claims["email"])
+    assert_problem(await auth.delete(f"/identities/{only['id']}", headers=bearer), 409, "last_way_in")
+    twin.claims["email"] = corp.claims["email"]
+    assert (await me(auth, await log_in(auth, "twin")))["email"] == corp.claims["email"]
+    listed = (await auth.get("/identities", headers=bearer)).json()["items"]
+    assert [one["provider"] for one in listed] == ["twin", "corp"]
+    assert (await auth.delete(f"/identities/{only['id']}", headers=bearer)).status_code == 204
+    assert_problem(await auth.delete(f"/identities/{listed[0]['id']}", headers=bearer), 409, "last_way_in")
+    corp.claims |= {"email": None, "email_verified": None}
+    assert_problem(await log_in(auth), 403, "address_unverified")
+
+
 async def test_deleting_the_account_frees_the_identity(auth):
     """The next login of the same person is a new account."""
     answer = await log_in(auth)

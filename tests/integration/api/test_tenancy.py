@@ -158,6 +158,16 @@ class Things:
         """An API key."""
         return (await owner.made("POST", "/auth/api-keys", {"name": "mine"}))["id"]
 
+    async def identity_id(self, owner, _path):
+        """A login at a provider."""
+        values = {"user": parse_id("user", (await owner.made("GET", "/auth/me"))["id"]), "id": new_id()}
+        await self._database.fetch(
+            "INSERT INTO identities (issuer, subject, id, user_id, provider)"
+            " VALUES ('https://id.example.com', %(id)s::text, %(id)s, %(user)s, 'corp')",
+            values,
+        )
+        return format_id("identity", values["id"])
+
     async def session_id(self, owner, _path):
         """The session of the owner."""
         return (await owner.made("GET", "/auth/sessions"))["items"][0]["id"]
