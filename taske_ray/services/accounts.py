@@ -15,7 +15,7 @@ from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.passwords import check_password
 from taske_ray.security.tokens import digest
 from taske_ray.services.addresses import canonical_address
-from taske_ray.services.letters import mail_token_to, token_lives, write_letter, write_token_letter
+from taske_ray.services.letters import mail_token_to, token_lives, write_letter
 from taske_ray.services.origin import Origin, nowhere
 from taske_ray.services.ports import Farewells
 from taske_ray.services.principal import Principal
@@ -58,11 +58,13 @@ class Accounts:
         status = "pending" if self._rules.verification_required else "active"
         user = User(id=new_id(), email=address, password_hash=hashed, locale=locale or "en", status=status)
         async with self._database.transaction() as tx:
-            if await users.add_user(tx, user):
-                await record(tx, "account.sign_up", by=user.id, origin=origin)
-                await self._ask_to_verify(tx, user, hashed)
-            else:
-                await self._tell_known(tx, address, hashed)
+            made = await users.add_user(tx, user)
+            found = await users.find_user(tx, address)
+            waiting = found if found is not None and found.status == "pending" else None
+            if waiting is not None and not made:
+                # two chose a password for one address: without the token of its own mail neither counts
+                await users.change_user(tx, owner=waiting.id, password_hash=None)
+            await self._answer_by_mail(tx, address, origin, made=made, hashed=hashed if made or waiting else None)
 
     async def create_user(self, email: str, password: str, *, admin: bool = False) -> str:
         """An active account, made by the operator, who vouches for the address; its id. Raises Invalid, Conflict."""
@@ -155,22 +157,22 @@ class Accounts:
         while await users.forget_runs(self._database, owner=owner, most=_forgotten_at_once):
             pass  # and what a crash leaves here, housekeeping forgets
 
-    async def _tell_known(self, tx: Transaction, address: str, hashed: str) -> None:
-        user = await users.find_user(tx, address)
-        if user is None or user.status == "disabled":
-            return
-        if user.status == "pending":
-            # two chose a password for one address: without the token of its own mail neither counts
-            await users.change_user(tx, owner=user.id, password_hash=None)
-            await self._ask_to_verify(tx, user, hashed)
-        else:
-            await write_letter(tx, user, "known", url=self._rules.url)
+    async def _answer_by_mail(
+        self, tx: Transaction, address: str, origin: Origin, *, made: bool, hashed: str | None
+    ) -> None:
+        """A token to prove the address; to whoever has proved it, word of the sign-up.
 
-    async def _ask_to_verify(self, tx: Transaction, user: User, hashed: str) -> None:
-        """With the token comes the password of the sign-up that it was mailed for, whoever signed up before."""
-        url = self._rules.url
-        await write_token_letter(
-            tx, user, "verify", purpose="verify", url=url, address=user.email, password_hash=hashed
+        With the token comes the password of the sign-up that it was mailed for, whoever signed up before.
+        """
+        await mail_token_to(
+            tx,
+            address,
+            "verify" if hashed else "known",
+            url=self._rules.url,
+            lives=token_lives,
+            action="account.sign_up" if made else "account.sign_up_again",
+            origin=origin,
+            password_hash=hashed,
         )
 
 

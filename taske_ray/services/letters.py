@@ -38,7 +38,7 @@ async def write_letter(
     return True
 
 
-async def write_token_letter(  # noqa: PLR0913 - what a token is bound to
+async def write_token_letter(
     tx: Transaction,
     user: User,
     letter: str,
@@ -48,22 +48,20 @@ async def write_token_letter(  # noqa: PLR0913 - what a token is bound to
     to: str | None = None,
     lives: timedelta = token_lives,
     address: str | None = None,
-    password_hash: str | None = None,
     **values: str | int,
 ) -> bool:
     """A letter with a fresh token for one `purpose`; False when it was one too many.
 
-    `address` and `password_hash` come into force, or back, with the token; `values` fill the text in.
+    `address` comes into force, or back, with the token; `values` fill the text in.
     """
     token = new_token()
     if not await write_letter(tx, user, letter, url=url, to=to, token=token, **values):
         return False
-    about = {"address": address, "password_hash": password_hash}
-    await add_one_time_token(tx, owner=user.id, digest=digest(token), purpose=purpose, lives=lives, **about)
+    await add_one_time_token(tx, owner=user.id, digest=digest(token), purpose=purpose, lives=lives, address=address)
     return True
 
 
-async def mail_token_to(
+async def mail_token_to(  # noqa: PLR0913 - what a token is bound to
     tx: Transaction,
     email: str,
     purpose: str,
@@ -73,10 +71,12 @@ async def mail_token_to(
     action: str,
     origin: Origin,
     unverified: bool = False,
+    password_hash: str | None = None,
 ) -> None:
     """A letter with a fresh token to whoever has an address, `unverified`: only while it is that; recorded as `action`.
 
-    For an address without an account nothing is mailed, and it takes as long.
+    For an address without an account nothing is mailed, and it takes as long. `password_hash` comes into force with
+    the token.
     """
     token = new_token()
     texts = [letter_text(language, purpose) for language in languages]
@@ -91,6 +91,7 @@ async def mail_token_to(
         unverified=unverified,
         most=most_an_hour,
         digest=digest(token),
+        password_hash=password_hash,
         lives=lives,
         mail_id=new_id(),
         audit_id=new_id(),

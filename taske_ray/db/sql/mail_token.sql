@@ -12,8 +12,9 @@ WITH found AS (
            WHERE m.recipients[1] = %(email)s AND m.purpose = %(purpose)s
              AND m.created_at > clock_timestamp() - interval '1 hour') < %(most)s::int
 ), token AS (
-    INSERT INTO one_time_tokens (hash, user_id, purpose, address, expires_at)
-    SELECT %(digest)s::bytea, id, %(purpose)s, email, clock_timestamp() + %(lives)s::interval FROM found
+    INSERT INTO one_time_tokens (hash, user_id, purpose, address, password_hash, expires_at)
+    SELECT %(digest)s::bytea, id, %(purpose)s, email, %(password_hash)s::text, clock_timestamp() + %(lives)s::interval
+    FROM found
 ), mail AS (
     INSERT INTO mails (id, user_id, recipients, subject, body_text, purpose)
     SELECT %(mail_id)s::uuid, id, ARRAY[email], subject, body, %(purpose)s FROM found

@@ -210,10 +210,11 @@ def calls(services):
         "login": lambda address: services.logins.log_in(address, WRONG, Origin()),
         "forget": lambda address: services.passwords.forget(address, Origin()),
         "resend": services.accounts.resend,
+        "sign_up": lambda address: services.accounts.sign_up(address, "eleven grey barrels"),
     }
 
 
-@pytest.mark.parametrize("name", ["login", "forget", "resend"])
+@pytest.mark.parametrize("name", ["login", "forget", "resend", "sign_up"])
 async def test_the_work_tells_nobody_which_accounts_exist(mina, services, statements, monkeypatch, name):
     """The same statements and the same hashes for an account and for none, so that no clock can tell them apart."""
     mina.sql("UPDATE users SET verified_at = NULL WHERE id = %(id)s")
