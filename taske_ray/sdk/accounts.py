@@ -1,13 +1,11 @@
-"""The caller's account: sign up, log in, keys for programs, and who I am."""
+"""The caller's account: sign up, log in, what protects it, and who I am."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from taske_ray.errors import SecondFactorRequired
 from taske_ray.schemas.auth import (
-    ApiKey,
-    CreatedApiKey,
+    LinkedIdentity,
     Me,
     SecondFactorDue,
     Session,
@@ -29,6 +27,10 @@ class Account:
     def sign_up(self, email: str, password: str, *, locale: str | None = None) -> None:
         """Ask for an account; what comes next is in the mail."""
         self._line.run(discard(signing_up(email, password, locale)))
+
+    def resend(self, email: str) -> None:
+        """Ask for another mail with a token, where the address was never proved."""
+        self._line.run(discard(_anonymous("verify", "resend", body={"email": email})))
 
     def verify(self, token: str) -> None:
         """Prove the address with the token that was mailed."""
@@ -101,6 +103,18 @@ class Account:
         """End a session: its tokens die at once."""
         self._line.run(discard(Request("DELETE", path("auth", "sessions", session_id))))
 
+    def not_me(self, session_id: str) -> None:
+        """Somebody else is in this session: every session ends, this client's, too, and the next login needs a code."""
+        self._line.run(ending(self._line.session, objection(session_id)))
+
+    def identities(self) -> Iterator[LinkedIdentity]:
+        """The logins at providers that open the account."""
+        return self._line.stream(each(LinkedIdentity, get(path("auth", "identities"))))
+
+    def unlink(self, identity_id: str) -> None:
+        """Let a provider open the account no more; the only way in stays."""
+        self._line.run(discard(Request("DELETE", path("auth", "identities", identity_id))))
+
     def delete(self) -> None:
         """Delete the account with everything in it."""
         self._line.run(ending(self._line.session, Request("DELETE", path("auth", "me"))))
@@ -115,6 +129,10 @@ class AsyncAccount:
     async def sign_up(self, email: str, password: str, *, locale: str | None = None) -> None:
         """Ask for an account; what comes next is in the mail."""
         await self._line.run(discard(signing_up(email, password, locale)))
+
+    async def resend(self, email: str) -> None:
+        """Ask for another mail with a token, where the address was never proved."""
+        await self._line.run(discard(_anonymous("verify", "resend", body={"email": email})))
 
     async def verify(self, token: str) -> None:
         """Prove the address with the token that was mailed."""
@@ -188,61 +206,21 @@ class AsyncAccount:
         """End a session: its tokens die at once."""
         await self._line.run(discard(Request("DELETE", path("auth", "sessions", session_id))))
 
+    async def not_me(self, session_id: str) -> None:
+        """Somebody else is in this session: every session ends, this client's, too, and the next login needs a code."""
+        await self._line.run(ending(self._line.session, objection(session_id)))
+
+    def identities(self) -> AsyncIterator[LinkedIdentity]:
+        """The logins at providers that open the account."""
+        return self._line.stream(each(LinkedIdentity, get(path("auth", "identities"))))
+
+    async def unlink(self, identity_id: str) -> None:
+        """Let a provider open the account no more; the only way in stays."""
+        await self._line.run(discard(Request("DELETE", path("auth", "identities", identity_id))))
+
     async def delete(self) -> None:
         """Delete the account with everything in it."""
         await self._line.run(ending(self._line.session, Request("DELETE", path("auth", "me"))))
-
-
-class ApiKeys:
-    """The caller's keys for programs."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-
-    def create(
-        self,
-        name: str,
-        *,
-        scopes: Sequence[str] | None = None,
-        expires_at: datetime | None = None,
-        task_id: str | None = None,
-    ) -> CreatedApiKey:
-        """Make a key; `key` is shown this once. `task_id`: the only task that it may touch."""
-        return self._line.run(fetch(CreatedApiKey, creation(name, scopes, expires_at, task_id)))
-
-    def list(self) -> Iterator[ApiKey]:
-        """All keys, without their secrets."""
-        return self._line.stream(each(ApiKey, get(path("auth", "api-keys"))))
-
-    def delete(self, key_id: str) -> None:
-        """Revoke a key, at once."""
-        self._line.run(discard(Request("DELETE", path("auth", "api-keys", key_id))))
-
-
-class AsyncApiKeys:
-    """The caller's keys for programs, asynchronously."""
-
-    def __init__(self, line: AsyncLine) -> None:
-        self._line = line
-
-    async def create(
-        self,
-        name: str,
-        *,
-        scopes: Sequence[str] | None = None,
-        expires_at: datetime | None = None,
-        task_id: str | None = None,
-    ) -> CreatedApiKey:
-        """Make a key; `key` is shown this once. `task_id`: the only task that it may touch."""
-        return await self._line.run(fetch(CreatedApiKey, creation(name, scopes, expires_at, task_id)))
-
-    def list(self) -> AsyncIterator[ApiKey]:
-        """All keys, without their secrets."""
-        return self._line.stream(each(ApiKey, get(path("auth", "api-keys"))))
-
-    async def delete(self, key_id: str) -> None:
-        """Revoke a key, at once."""
-        await self._line.run(discard(Request("DELETE", path("auth", "api-keys", key_id))))
 
 
 def signing_up(email: str, password: str, locale: str | None) -> Request:
@@ -292,6 +270,11 @@ def removal(code: str) -> Request:
     return Request("DELETE", path("auth", "totp"), body={"code": code})
 
 
+def objection(session_id: str) -> Request:
+    """Report a session."""
+    return Request("POST", path("auth", "sessions", session_id, "not-me"), body={})
+
+
 def ending(session: Caller, request: Request) -> Flow[None]:
     """Send what ends the session, and forget its tokens."""
     yield from ask(request)
@@ -301,13 +284,6 @@ def ending(session: Caller, request: Request) -> Flow[None]:
 def logout(session: Caller) -> Flow[None]:
     """Log out and forget the tokens."""
     return ending(session, post(path("auth", "logout"), {}))
-
-
-def creation(name: str, scopes: Sequence[str] | None, expires_at: datetime | None, task_id: str | None) -> Request:
-    """Make a key."""
-    until = expires_at and expires_at.isoformat()
-    body = fields(name=name, scopes=scopes and list(scopes), expires_at=until, task_id=task_id)
-    return post(path("auth", "api-keys"), body)
 
 
 def _own(*call: Any) -> Request:

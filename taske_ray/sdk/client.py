@@ -5,7 +5,10 @@ from typing import Self
 
 import httpx
 
-from taske_ray.sdk.accounts import Account, ApiKeys, AsyncAccount, AsyncApiKeys
+from taske_ray.sdk.accounts import Account, AsyncAccount
+from taske_ray.sdk.api_keys import ApiKeys, AsyncApiKeys
+from taske_ray.sdk.app_webhooks import AppWebhooks, AsyncAppWebhooks
+from taske_ray.sdk.audit import AsyncAudit, Audit
 from taske_ray.sdk.catalog import AsyncCapabilities, AsyncModules, Capabilities, Modules
 from taske_ray.sdk.connections import AsyncConnections, Connections
 from taske_ray.sdk.delivery import Patience, Session
@@ -14,6 +17,7 @@ from taske_ray.sdk.logins import read_login
 from taske_ray.sdk.oauth_clients import AsyncClients, Clients
 from taske_ray.sdk.runs import AsyncRuns, Runs
 from taske_ray.sdk.tasks import AsyncTasks, Tasks
+from taske_ray.sdk.users import AsyncUsers, Users
 from taske_ray.settings import default_service_url, service_address
 
 
@@ -46,6 +50,9 @@ class Taske:
         self.connections = Connections(line)
         self.instance_connections = Connections(line, shared=True)
         self.oauth_clients = Clients(line)
+        self.app_webhooks = AppWebhooks(line)
+        self.users = Users(line)
+        self.audit = Audit(line)
 
     def close(self) -> None:
         """Close the connections to the service."""
@@ -84,6 +91,9 @@ class AsyncTaske:
         self.connections = AsyncConnections(line)
         self.instance_connections = AsyncConnections(line, shared=True)
         self.oauth_clients = AsyncClients(line)
+        self.app_webhooks = AsyncAppWebhooks(line)
+        self.users = AsyncUsers(line)
+        self.audit = AsyncAudit(line)
 
     async def close(self) -> None:
         """Close the connections to the service."""

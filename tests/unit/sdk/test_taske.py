@@ -210,26 +210,6 @@ async def test_the_asynchronous_face_retries():
             await taske.account.me()
 
 
-@pytest.mark.parametrize(
-    "face", ["Account", "ApiKeys", "Tasks", "Runs", "Modules", "Capabilities", "Connections", "Clients"]
-)
-def test_both_faces_offer_the_same(face):
-    """Every method of a synchronous face exists, with the same parameters, on the asynchronous one."""
-    import inspect
-
-    from taske_ray.sdk import accounts, catalog, connections, oauth_clients, runs, tasks
-
-    modules = (accounts, catalog, connections, oauth_clients, runs, tasks)
-    home = next(module for module in modules if hasattr(module, face))
-    one, other = getattr(home, face), getattr(home, f"Async{face}")
-
-    def shape(kind):
-        public = {name: value for name, value in vars(kind).items() if not name.startswith("_")}
-        return {name: list(inspect.signature(value).parameters) for name, value in public.items()}
-
-    assert shape(one) == shape(other)
-
-
 def test_backfill_sends_the_range_in_utc():
     """A range goes as `from` and `until` in UTC, and the counts come back."""
     service = FakeService(ok({"runs": 2, "skipped": 1}, 202))
