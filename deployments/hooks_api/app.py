@@ -26,6 +26,7 @@ _ours = frozenset(
     {"content-type", "content-length", "content-encoding", "content-disposition", "transfer-encoding", "connection",
      "content-security-policy", "x-content-type-options", "set-cookie", "location", "refresh", "link", "server"}
 )  # fmt: skip
+_of_the_door = frozenset({b"x-taske-taken-ms", b"x-request-disconnect-disabled"})  # never said by the sender
 _path = "/hooks/…"  # a token is a secret: no answer repeats it
 
 
@@ -61,7 +62,11 @@ class HooksApp:
         return _response(received) if received.failed is None else _failed(received.failed, request)
 
     def _delivery(self, scope: Scope, body: bytes) -> Delivery:
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        pairs = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if name not in _of_the_door
+        ]
         counts = Counter(name for name, _ in pairs)
         return Delivery(
             method="POST",

@@ -11,6 +11,8 @@ from taske_ray.errors import RequestTimeout, TooLarge, Unavailable, UnsupportedM
 max_bytes = 1024 * 1024
 _short_bytes = 64 * 1024
 _patience_s = 30.0
+_least_s = 1.0
+_taken_ms = "x-taske-taken-ms"  # by the front door, which no client gets past (`taske_ray/launcher/haproxy.py`)
 _longest_length = 20
 
 
@@ -35,7 +37,7 @@ class Intake:
         self._look(request)
         async with contextlib.AsyncExitStack() as held:
             try:
-                async with asyncio.timeout(_patience_s):
+                async with asyncio.timeout(_time_left_s(request)):
                     found = await self._read(request, held)
             except TimeoutError:
                 raise RequestTimeout from None
@@ -71,3 +73,10 @@ class Intake:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._limit // 1024} KiB")
+
+
+def _time_left_s(request: Request) -> float:
+    """What is left of the 30 seconds for a whole request; a moment at least for what is here already."""
+    taken = request.headers.get(_taken_ms, "")
+    taken_s = int(taken) / 1000 if taken.isdecimal() else 0.0
+    return max(_patience_s - taken_s, min(_least_s, _patience_s))

@@ -30,8 +30,10 @@ PUBLIC_URL: Final = "TASKE_PUBLIC_URL"
 
 SLOWEST_HEAD_S: Final = 10
 SLOWEST_BODY_S: Final = 20
-"""For what fits into the buffer; of longer bodies the application counts the time and the bytes."""
+"""For what fits into the buffer; of longer bodies the application counts the rest of the 30 s, and the bytes."""
 SLOWEST_READER_S: Final = 60
+TAKEN_MS: Final = "x-taske-taken-ms"
+"""How long a request has been arriving when it is passed on: `deployments/shared/intake.py` gives it the rest."""
 BUFFER_BYTES: Final = 128 * 1024
 """More than the longest head that is read before it is refused, so that the refusal can say why."""
 LONGEST_HEAD_BYTES: Final = 32 * 1024
@@ -157,6 +159,10 @@ def _front_door(lines: list[str], host: str | None, trusted: Sequence[str], *, h
 def _requests(trusted: Sequence[str], *, https: bool) -> list[str]:
     believed = f"acl trusted_proxy src {' '.join(trusted)}" if trusted else "acl trusted_proxy always_false"
     return [
+        "tcp-request connection set-var(sess.opened) date(0,ms)",
+        "http-request set-var(txn.began) date(0,ms)",
+        "http-request set-var(txn.began) var(sess.opened) if { var(sess.opened) -m found }",
+        "http-request unset-var(sess.opened)",
         "http-request set-var(txn.fields) req.fhdr_cnt",  # of the client; ours come on top
         believed,
         *(f"http-request del-header {name} -m beg if !trusted_proxy" for name in _FORWARDING),
@@ -185,6 +191,9 @@ def _requests(trusted: Sequence[str], *, https: bool) -> list[str]:
         "http-request set-header x-request-disconnect-disabled ?1",
         # A slow body waits here, where it costs a buffer, and not in one of a replica's places.
         f"http-request wait-for-body time {SLOWEST_BODY_S}s",
+        # Of a connection's first request from its opening on, of the others from the end of their head on.
+        "http-request set-var(txn.taken) date(0,ms),sub(txn.began)",
+        f"http-request set-header {TAKEN_MS} %[var(txn.taken)]",
     ]
 
 

@@ -98,6 +98,29 @@ def test_a_replica_that_hangs_keeps_nobody_waiting(tmp_path):
         door.close()
 
 
+def test_the_application_knows_how_long_a_request_took_to_arrive(door):
+    """A head and a body that were waited for count, also of a client that says otherwise; a later request's do not."""
+    from deployments.shared import intake
+
+    assert intake._taken_ms == haproxy.TAKEN_MS
+    pieces = (b"GET /seen HTTP/1.1\r\nx-taske-taken-ms: 0\r\nho", b"st: x\r\ncontent-length: 2\r\n\r\n{", b"}")
+    with contextlib.closing(socket.create_connection(("127.0.0.1", door.port), 10)) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.3)  # what is measured
+        slow = _taken(connection)
+        connection.sendall(b"".join(pieces))
+        assert slow >= 600 > _taken(connection) + 300
+
+
+def _taken(connection):
+    """What the next answer says the application was told."""
+    answer = b""
+    while b"\r\n\r\n" not in answer or not answer.endswith(b"}"):
+        answer += connection.recv(65536)
+    return int(json.loads(answer.partition(b"\r\n\r\n")[2])["headers"][haproxy.TAKEN_MS])
+
+
 def test_pages_and_applications_agree():
     """What HAProxy puts on its pages is what the applications put on their answers."""
     assert protecting_headers(https=True) == haproxy.PROTECTING | {"strict-transport-security": haproxy.HSTS}

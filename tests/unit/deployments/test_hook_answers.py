@@ -12,7 +12,7 @@ from taske_ray.services.deliveries import Received
 TOKEN = "A" * 43
 
 
-async def _post(received, path=f"/{TOKEN}", method="POST"):
+async def _post(received, path=f"/{TOKEN}", method="POST", headers=None):
     """The answer of an app whose every delivery is received like this."""
     seen = []
 
@@ -23,7 +23,7 @@ async def _post(received, path=f"/{TOKEN}", method="POST"):
     app = create_app(SimpleNamespace(accept=accept), clock=SystemClock(), url="https://taske.example")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://taske.example") as client:
-        return await client.request(method, path, content=b"{}"), seen
+        return await client.request(method, path, content=b"{}", headers=headers), seen
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,11 @@ async def test_no_other_spelling_reaches_a_hook(path):
     assert answer.status_code == 404
     assert not seen
     assert TOKEN[1:30] not in answer.text
+
+
+async def test_a_run_sees_the_senders_headers_only():
+    """What the front door says to the application is no part of a delivery."""
+    headers = {"x-taske-taken-ms": "1", "x-request-disconnect-disabled": "?1", "x-mine": "2"}
+    _, [(_, delivery)] = await _post(Received(202, {}), headers=headers)
+    assert delivery.headers["x-mine"] == "2"
+    assert not {"x-taske-taken-ms", "x-request-disconnect-disabled"} & delivery.headers.keys()

@@ -60,6 +60,16 @@ async def test_what_does_not_arrive_in_time_is_given_up(monkeypatch):
     assert await taken(door, LONG) == LONG
 
 
+async def test_what_the_front_door_waited_for_counts(monkeypatch):
+    """The 30 seconds are for the whole request; what is here already is taken however long it took."""
+    monkeypatch.setattr(intake, "_least_s", 0.05)
+    assert await taken(Intake(), LONG, x_taske_taken_ms="60000") == LONG
+    with pytest.raises(RequestTimeout):
+        await taken(Intake(), LONG, None, x_taske_taken_ms="30000")
+    assert intake._time_left_s(request([], x_taske_taken_ms="12500")) == 17.5
+    assert intake._time_left_s(request([], x_taske_taken_ms="-1")) == 30
+
+
 async def test_long_bodies_take_turns_and_short_ones_pass():
     """One at once, one more waits unread, the third is sent away; short ones need no place; a place comes back."""
     door, first_is_in, go = Intake(places=1, waiting=1), asyncio.Event(), asyncio.Event()
