@@ -115,16 +115,21 @@ def read_password(*, from_stdin: bool, twice: bool = False) -> str:
     return answer
 
 
-def _new_key(address: str, email: str, password: str, code: str | None) -> str:
+def log_in(taske: "Taske", email: str, password: str, code: str | None) -> "TokenPair":
+    """Let this client speak for who knows the password, and the code where one is asked for."""
     from taske_ray.errors import SecondFactorRequired
+
+    try:
+        return taske.account.login(email, password, code=code)
+    except SecondFactorRequired as due:
+        return taske.account.second_factor(due.challenge, _code_for(due))
+
+
+def _new_key(address: str, email: str, password: str, code: str | None) -> str:
     from taske_ray.sdk.client import Taske
 
     with Taske(address) as taske:
-        try:
-            tokens = taske.account.login(email, password, code=code)
-        except SecondFactorRequired as due:
-            tokens = taske.account.second_factor(due.challenge, _code_for(due))
-        return _made_key(taske, tokens)
+        return _made_key(taske, log_in(taske, email, password, code))
 
 
 def _key_after(address: str, challenge: str, code: str) -> str:

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taske_ray.cli import accounts, connections, database, keys, modules, oauth_clients, runs, tasks, up
+from taske_ray.cli import (
+    accounts,
+    audit,
+    connections,
+    database,
+    keys,
+    modules,
+    oauth_clients,
+    own_account,
+    runs,
+    tasks,
+    up,
+    users,
+)
 from taske_ray.cli.output import complain
 from taske_ray.errors import Invalid, StartRefused, TaskeError
 
@@ -27,7 +40,9 @@ app.command()(up.status)
 app.command()(up.restart)
 app.command()(accounts.login)
 app.command()(keys.rotate_key)
-app.add_typer(accounts.users, name="user")
+app.add_typer(own_account.app, name="account")
+app.add_typer(users.app, name="user")
+app.add_typer(audit.app, name="audit")
 app.add_typer(tasks.app, name="task")
 app.add_typer(runs.app, name="run")
 app.add_typer(modules.app, name="module")

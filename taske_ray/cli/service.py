@@ -48,6 +48,13 @@ def connection_id(connections: "Connections", name: str) -> str:
     return _the_one([found.id for found in connections.list() if found.name == name], "connection", name)
 
 
+def user_id(taske: "Taske", name: str) -> str:
+    """The id of the account that is meant, by id or address (for administrators)."""
+    if _is_id("user", name):
+        return name
+    return _the_one([found.id for found in taske.users.list(q=name) if found.email == name.casefold()], "account", name)
+
+
 def read_document(source: str, *, most_bytes: int = 1024 * 1024) -> dict[str, Any]:
     """A YAML or JSON document from a file, or from standard input for `-`."""
     from taske_ray.catalog.document import parse_document

@@ -1,14 +1,10 @@
 """Other people's accounts, for administrators."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Literal
 
 from taske_ray.schemas.auth import User
 from taske_ray.sdk.faces import AsyncLine, Line
 from taske_ray.sdk.requests import Request, each, fetch, fields, get, path
-
-Role = Literal["user", "admin"]
-Status = Literal["active", "disabled"]
 
 
 class Users:
@@ -25,8 +21,8 @@ class Users:
         """One account."""
         return self._line.run(fetch(User, get(_path(user_id))))
 
-    def update(self, user_id: str, *, role: Role | None = None, status: Status | None = None) -> User:
-        """Give an account another role, disable or enable it; it acts on the user's next request."""
+    def update(self, user_id: str, *, role: str | None = None, status: str | None = None) -> User:
+        """Another role (`user`, `admin`) or status (`active`, `disabled`); it acts on the user's next request."""
         return self._line.run(fetch(User, change(user_id, role, status)))
 
 
@@ -44,12 +40,12 @@ class AsyncUsers:
         """One account."""
         return await self._line.run(fetch(User, get(_path(user_id))))
 
-    async def update(self, user_id: str, *, role: Role | None = None, status: Status | None = None) -> User:
-        """Give an account another role, disable or enable it; it acts on the user's next request."""
+    async def update(self, user_id: str, *, role: str | None = None, status: str | None = None) -> User:
+        """Another role (`user`, `admin`) or status (`active`, `disabled`); it acts on the user's next request."""
         return await self._line.run(fetch(User, change(user_id, role, status)))
 
 
-def change(user_id: str, role: Role | None, status: Status | None) -> Request:
+def change(user_id: str, role: str | None, status: str | None) -> Request:
     """Change what is given."""
     return Request("PATCH", _path(user_id), body=fields(role=role, status=status))
 
