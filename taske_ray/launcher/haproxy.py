@@ -39,6 +39,9 @@ BUFFER_BYTES: Final = 128 * 1024
 LONGEST_HEAD_BYTES: Final = 32 * 1024
 LONGEST_TARGET_BYTES: Final = 8 * 1024
 MOST_FIELDS: Final = 100
+MOST_DELIVERIES: Final = 1000
+"""So many to one hook may be under way; senders of more are told to come back. A flood then waits outside, and not in
+every place that there is at the door."""
 CHECK_LIMIT_S: Final = 7
 """So long a replica may take to say that it lives, busy as it may be; after two misses in a row it is left out."""
 RETRY_AFTER_S: Final = 2
@@ -76,6 +79,11 @@ _PROBLEMS: Final = {
     404: ("not_found", "There is no such thing.", "There is no such thing."),
     408: ("request_timeout", "The request did not arrive in time.", "A request has to arrive within 30 seconds."),
     413: ("too_large", "The body is larger than 1 MiB.", "The body is larger than 1 MiB."),
+    429: (
+        "too_many_requests",
+        "Too many requests; try again later.",
+        f"{MOST_DELIVERIES} deliveries to this hook are under way; try again shortly.",
+    ),
     431: ("headers_too_large", "The head of the request is too large.", "32 KiB, 100 fields, 8 KiB of target."),
     500: ("internal", "Something went wrong here.", "The service could not answer."),
     502: (*_UNAVAILABLE, "A part of the service has gone away; try again shortly."),
@@ -84,7 +92,7 @@ _PROBLEMS: Final = {
 }
 """Code, title and detail; the first two as `deployments/shared/problems.py` has them."""
 _OF_HAPROXY: Final = (400, 404, 408, 413, 500, 502, 503, 504)
-"""What HAProxy or Serve may answer by themselves; 431 is answered by our rule alone."""
+"""What HAProxy or Serve may answer by themselves; 429 and 431 are answered by our rules alone."""
 _OF_SERVE: Final = (404, 408, 500, 503)
 """What Serve answers with a line of plain text when it cannot ask the application."""
 
@@ -182,6 +190,9 @@ def _requests(trusted: Sequence[str], *, https: bool) -> list[str]:
         "acl of_ray path,url_dec -m beg -i /-/",
         "acl of_ray path,url_dec -m str -i /-",
         f"http-request return {_page(404, https=https)} if of_ray",
+        "stick-table type string len 128 size 20k expire 60s store conn_cur",
+        "http-request track-sc0 path if of_hooks",
+        f"http-request return {_page(429, https=https)} if of_hooks {{ sc0_conn_cur gt {MOST_DELIVERIES} }}",
         # One header line: whoever reads it takes the last line and, in it, the last address it does not trust.
         "http-request set-var(txn.forwarded) req.fhdr(x-forwarded-for)",
         "http-request set-header x-forwarded-for %[src] if !{ var(txn.forwarded) -m found }",
@@ -227,7 +238,7 @@ def _page(status: int, *, https: bool) -> str:
     headers = {"x-request-id": "%[var(txn.id)]"} | PROTECTING
     if https:
         headers = headers | {"strict-transport-security": HSTS}
-    if answered == 503:  # noqa: PLR2004 - HTTP's own number
+    if answered in (429, 503):
         headers = headers | {"retry-after": str(RETRY_AFTER_S)}
     named = " ".join(f"hdr {name} {_quoted(value)}" for name, value in headers.items())
     text = _quoted(json.dumps(problem, separators=(",", ":")))

@@ -20,7 +20,7 @@ from taske_ray.hardening import harden
 from taske_ray.launcher import environment, handover, ports, preparation, sessions
 from taske_ray.launcher.child import NurseryChild, Report, RuntimeChild
 from taske_ray.launcher.data_dir import DataDir
-from taske_ray.launcher.probe import DOOR_MISSES, Probe
+from taske_ray.launcher.probe import DOOR_MISSES, Probe, is_full
 from taske_ray.launcher.processes import Ledger, end, kill, marked
 from taske_ray.launcher.worker import NURSERY
 from taske_ray.settings import Settings
@@ -196,8 +196,13 @@ class Instance:
                 raise Trouble(f"/healthz has not answered for {SICK_LIMIT_S:.0f} s")
 
     def _is_well(self) -> bool:
-        """Whether `/healthz` answers; a HAProxy that hangs is ended, and Serve starts another."""
+        """Whether `/healthz` answers, as far as there is room at the door.
+
+        A HAProxy that hangs is ended, and Serve starts another; one that is full serves whoever is inside.
+        """
         misses = self._probe.door_misses() if self._address == "local" else 0
+        if misses and is_full(self._place.run_dir):
+            return True
         if misses >= DOOR_MISSES:
             self._progress("HAProxy hangs; ending it")
             kill(marked(self._place.path, program="haproxy"))

@@ -2,14 +2,16 @@
 
 import contextlib
 import http.client
+import socket
 import time
+from pathlib import Path
 from typing import Final
 
 ANSWER_LIMIT_S: Final = 5.0
 EVERY_S: Final = 2.0
 DOOR_LIMIT_S: Final = 2.0
 DOOR_MISSES: Final = 2
-"""So often in a row HAProxy may take a connection and not answer on it: it hangs, and so does everybody outside."""
+"""So often in a row HAProxy may take a connection and not answer on it: it hangs or is full."""
 
 
 class Probe:
@@ -36,7 +38,7 @@ class Probe:
         return self._answers("/readyz")
 
     def door_misses(self) -> int:
-        """How often in a row the front door itself has hung now; it is asked for what it answers with nobody behind it.
+        """How often in a row the front door has not answered now; it is asked for what needs nobody behind it.
 
         A refused connection is no hang: nobody waits for it.
         """
@@ -66,3 +68,15 @@ class Probe:
                 return False
         self.last_answer = f"{path}: {answer.status} {text}"
         return answer.status == http.client.OK
+
+
+def is_full(run_dir: Path) -> bool:
+    """Whether a HAProxy that takes no more connections at its door still answers at its admin socket: it is no hang."""
+    for path in run_dir.glob("*/a"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as admin:
+            admin.settimeout(DOOR_LIMIT_S)
+            admin.connect(str(path))
+            admin.sendall(b"show info\n")
+            if admin.recv(100):
+                return True
+    return False

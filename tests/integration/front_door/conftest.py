@@ -14,7 +14,9 @@ def door(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory):
-    """The door with a tenth of the patience."""
-    found = Door(tmp_path_factory.mktemp("hasty"), free_port(), free_port())
+    """The door with a tenth of the patience and a hundredth of the places."""
+    folder = tmp_path_factory.mktemp("hasty") / "node"  # as in a run directory
+    folder.mkdir()
+    found = Door(folder, free_port(), free_port())
     yield found.open(short_waits=True)
     found.close()

@@ -1,13 +1,18 @@
 """Slow clients and many at once: they cost what they cost, and others are served."""
 
 import asyncio
+import signal
 import time
 
 import httpx
 import pytest
 
+from taske_ray.launcher import haproxy
+from taske_ray.launcher.probe import Probe, is_full
+
 pytestmark = pytest.mark.integration
 JSON = {"content-type": "application/json"}
+PLACES, ALL_PLACES = haproxy.MOST_DELIVERIES // 100, 64
 HALF = {
     "head": b"GET /seen HTTP/1.1\r\nhost: x\r\n",
     "short body": b"POST /take HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n[1",
@@ -77,3 +82,38 @@ async def test_two_hundred_full_bodies_at_once_cost_little_memory(door):
     statuses = [each.result().status_code for each in sending]
     assert statuses == [200] * 200
     assert peak - before < 100
+
+
+async def test_a_flooded_hook_leaves_room_for_others(hasty):
+    """Deliveries beyond the places of one hook are 429 at once; another hook is served; a free place is used."""
+    wait, other = f"{hasty.url}/hooks/wait", f"{hasty.url}/hooks/other"
+    async with httpx.AsyncClient(timeout=20) as client:
+        flood = [asyncio.create_task(client.post(f"{wait}?{n}")) for n in range(PLACES + 5)]
+        beside = await client.post(other)
+        answers = await asyncio.gather(*flood)
+        assert beside.status_code == 404
+        assert sorted(answer.status_code for answer in answers) == [200] * PLACES + [429] * 5
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.headers["retry-after"] == str(haproxy.RETRY_AFTER_S)
+        assert (refused.json()["code"], refused.json()["instance"]) == ("too_many_requests", "/hooks/…")
+        assert (await client.post(wait)).status_code == 200
+
+
+async def test_a_full_door_is_not_taken_for_one_that_hangs(hasty):
+    """With every place taken nobody is let in, and yet the launcher can tell it from a HAProxy that is frozen."""
+    probe = Probe("127.0.0.1", hasty.port)
+    holders = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", hasty.port) for _ in range(ALL_PLACES)))
+    for _, writer in holders:
+        writer.write(b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    misses = await asyncio.to_thread(probe.door_misses)
+    assert (misses, await asyncio.to_thread(is_full, hasty.folder.parent)) == (1, True)
+    for reader, writer in holders:
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    assert await asyncio.to_thread(probe.door_misses) == 0
+    hasty.haproxy.send_signal(signal.SIGSTOP)
+    try:
+        assert await asyncio.to_thread(probe.door_misses) == 1
+        assert not await asyncio.to_thread(is_full, hasty.folder.parent)
+    finally:
+        hasty.haproxy.send_signal(signal.SIGCONT)
