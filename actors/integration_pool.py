@@ -178,7 +178,7 @@ class IntegrationPool:
                 recorded = self._recorded.pop(client, [])
                 await self._directory.call(client, "submit", client, self._reply_to, batch, recorded)
 
-            outbox = self._outboxes[client] = Outbox(send, lost=self._lost)
+            outbox = self._outboxes[client] = Outbox(send, turn=lambda call: call.user_id, lost=self._lost)
             self._watches[client] = asyncio.create_task(self._watch(client))
         return outbox
 

@@ -1,7 +1,7 @@
 """Messages to another actor: gathered while the previous batch is in flight, sent as one call."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from taske_ray.gather import Gatherer
@@ -13,20 +13,22 @@ _log = logging.getLogger(__name__)
 class Outbox(Generic[Message]):
     """One destination's messages, in order and bounded. `send` passes a batch on as one call.
 
-    What could not be sent goes to `lost`, with the reason; by default it is forgotten, because a nudge may be.
+    `turn` says whose a message is, where senders are to take turns. What could not be sent goes to `lost`, with the
+    reason; by default it is forgotten, because a nudge may be.
     """
 
     def __init__(
         self,
         send: Callable[[list[Message]], Awaitable[None]],
         *,
+        turn: Callable[[Message], Hashable] = lambda _: None,
         lost: Callable[[list[Message], Exception], None] | None = None,
         most: int = 200,
         limit: int = 10_000,
     ) -> None:
         self._send = send
         self._lost = lost or _forget
-        self._messages = Gatherer(self._pass_on, most=most, limit=limit)
+        self._messages = Gatherer(self._pass_on, turn=turn, most=most, limit=limit)
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -251,6 +251,7 @@ class WorkflowRun:
             steps=tuple(self._written(step) for step in decision.steps),
             opened=opened,
             mails=mails,
+            user_id=self._run.user_id,
         )
         self._progress = decision.progress
         return await self._log.advance(advance)

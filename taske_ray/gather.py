@@ -1,13 +1,14 @@
 """Work in batches without added delay: what gathers while one batch is being worked goes together in the next.
 
 An idle gatherer passes a single item on at once; under load the batches grow by themselves. It is the one mechanism
-under group commit (`taske_ray/db/group_commit.py`) and outboxes (`actors/outbox.py`).
+under group commit (`taske_ray/db/group_commit.py`) and outboxes (`actors/outbox.py`). Where items belong to users,
+these take turns: whoever has a thousand items waiting delays another's one by a batch and not by a thousand.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -17,18 +18,26 @@ _log = logging.getLogger(__name__)
 class Gatherer(Generic[Item]):
     """Hands items to `work`, in order, at most `most` at a time, never more than `limit` waiting.
 
+    `turn` says whose an item is: they take turns, and order holds among the items of one.
     `work` must not raise: what went wrong with a batch is its own business. `lanes` batches may be in flight
     together; with more than one, order holds within a batch only.
     """
 
     def __init__(
-        self, work: Callable[[list[Item]], Awaitable[None]], *, most: int = 500, limit: int = 10_000, lanes: int = 1
+        self,
+        work: Callable[[list[Item]], Awaitable[None]],
+        *,
+        turn: Callable[[Item], Hashable] = lambda _: None,
+        most: int = 500,
+        limit: int = 10_000,
+        lanes: int = 1,
     ) -> None:
         self._work = work
         self._most = most
         self._limit = limit
         self._lanes = lanes
-        self._waiting: deque[Item] = deque()
+        self._turn = turn
+        self._waiting: _Turns[Item] = _Turns()
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -39,7 +48,7 @@ class Gatherer(Generic[Item]):
         """Take an item; False when closed or full, and then nothing was taken."""
         if self._closed or len(self._waiting) >= self._limit:
             return False
-        self._waiting.append(item)
+        self._waiting.add(self._turn(item), item)
         if len(self._running) < self._lanes:
             self._running.add(asyncio.get_running_loop().create_task(self._drain()))
         return True
@@ -53,7 +62,7 @@ class Gatherer(Generic[Item]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._pass_on([self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))])
+                await self._pass_on([self._waiting.next() for _ in range(min(self._most, len(self._waiting)))])
         finally:
             # Here and not in a callback: an item offered between the two would wait for a lane that has ended.
             lane = asyncio.current_task()
@@ -65,3 +74,28 @@ class Gatherer(Generic[Item]):
             await self._work(batch)
         except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             _log.exception("a batch of %d was given up", len(batch))
+
+
+class _Turns(Generic[Item]):
+    """What waits, by whose turn it is: the first of each, then the second of each, and so on."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, whose: Hashable, item: Item) -> None:
+        """Behind all others of the same."""
+        self._queues.setdefault(whose, deque()).append(item)
+        self._count += 1
+
+    def next(self) -> Item:
+        """Whoever has more goes to the end of the line."""
+        whose, queue = self._queues.popitem(last=False)
+        self._count -= 1
+        item = queue.popleft()
+        if queue:
+            self._queues[whose] = queue
+        return item

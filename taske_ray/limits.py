@@ -30,6 +30,7 @@ class Limits:
     runs_per_day: int | None = None
     hook_per_s: int | None = None
     hook_burst: int = 100
+    hook_in_flight: int = 250
     user_per_s: int | None = None
     user_burst: int = 200
     token_per_min: int | None = 6_000
@@ -66,6 +67,7 @@ profiles: Final[Mapping[Profile, Limits]] = {
         queued_runs=10_000,
         runs_per_day=10_000,
         hook_per_s=30,
+        hook_in_flight=100,
         user_per_s=60,
         token_per_min=600,
         address_per_min=60,
@@ -88,6 +90,7 @@ codes: Final[Mapping[str, str]] = {
     "queued_runs": "queue_full",
     "runs_per_day": "runs_per_day",
     "hook_per_s": "rate_limited",
+    "hook_in_flight": "rate_limited",
     "user_per_s": "rate_limited",
     "token_per_min": "rate_limited",
     "address_per_min": "rate_limited",

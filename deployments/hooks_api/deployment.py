@@ -35,5 +35,5 @@ def late_app() -> ASGIApp:
 
 
 def build() -> Application:
-    """The Serve application."""
-    return serve.deployment(**options("HooksApi"))(serve.ingress(late_app)()).bind()
+    """The Serve application; a queue of Serve's would be one line for all users, and here they take turns."""
+    return serve.deployment(**options("HooksApi", at_once=4000))(serve.ingress(late_app)()).bind()

@@ -81,5 +81,7 @@ def _given_id(scope: Scope) -> str | None:
 
     Clients cannot choose it: the front door drops what they send.
     """
-    found = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return found.decode("ascii") if _request_id.fullmatch(found) else None
+    for name, value in reversed(scope["headers"]):  # the door adds it behind the client's own
+        if name == b"x-request-id":
+            return value.decode("ascii") if _request_id.fullmatch(value) else None
+    return None

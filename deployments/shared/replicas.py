@@ -3,8 +3,8 @@
 from typing import Any
 
 
-def options(name: str) -> dict[str, Any]:
-    """One replica that takes 500 requests at once and 1,000 more in its queue; beyond that callers get 503.
+def options(name: str, *, at_once: int = 500) -> dict[str, Any]:
+    """One replica that takes so many requests `at_once` and 1,000 more in its queue; beyond that callers get 503.
 
     One that has ended is noticed at Serve's next check, one that is frozen by our watchdog after 5 s, and one
     that is busy for ever by three checks in a row that took too long.
@@ -12,7 +12,7 @@ def options(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "num_replicas": 1,
-        "max_ongoing_requests": 500,
+        "max_ongoing_requests": at_once,
         "max_queued_requests": 1000,
         "health_check_period_s": 2,
         "health_check_timeout_s": 10,

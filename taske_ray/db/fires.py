@@ -30,7 +30,7 @@ class FireStore:
     def __init__(self, database: Database, *, limits: Limits = profiles["default"]) -> None:
         self._database = database
         self._limits = limits
-        self._fires = GroupCommit(self._commit_fires)
+        self._fires = GroupCommit(self._commit_fires, turn=lambda fire: fire.user_id)
         self._schedules = GroupCommit(self._commit_schedules)
         self._skips = GroupCommit(self._commit_skips)
 

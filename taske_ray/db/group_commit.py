@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from taske_ray.errors import Unavailable
@@ -21,12 +21,14 @@ class GroupCommit(Generic[Write, Result]):
     `commit` writes a whole batch in one transaction and returns one result per write, in order. It must be
     repeatable: when the database went away the outcome is unknown, and the same batch is sent again with the same ids
     and keys for `patience_s`. When a batch is refused it is retried write by write, so that one bad row fails alone.
+    `turn` says whose a write is, where writers are to take turns.
     """
 
     def __init__(
         self,
         commit: Commit[Write, Result],
         *,
+        turn: Callable[[Write], Hashable] = lambda _: None,
         most: int = 200,
         limit: int = 5_000,
         lanes: int = 1,
@@ -34,7 +36,7 @@ class GroupCommit(Generic[Write, Result]):
     ) -> None:
         self._commit = commit
         self._patience_s = patience_s
-        self._writes = Gatherer(self._work, most=most, limit=limit, lanes=lanes)
+        self._writes = Gatherer(self._work, turn=lambda waiting: turn(waiting[0]), most=most, limit=limit, lanes=lanes)
 
     def __len__(self) -> int:
         return len(self._writes)

@@ -81,7 +81,10 @@ class MailWritten:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """All that changes for one run in one transaction. `status` is the run's afterwards; `running`: it stays here."""
+    """All that changes for one run in one transaction. `status` is the run's afterwards; `running`: it stays here.
+
+    `user_id`: whose it is, where many are written and users take turns.
+    """
 
     run_id: UUID
     fence: int
@@ -92,6 +95,7 @@ class Advance:
     steps: tuple[StepWritten, ...] = ()
     opened: tuple[AttemptOpened, ...] = ()
     mails: tuple[MailWritten, ...] = ()
+    user_id: UUID | None = None
 
     @property
     def progressed(self) -> bool:
@@ -140,7 +144,9 @@ class RunStore:
     def __init__(self, database: Database, *, owner: Callable[[], UUID], patience_s: float = 20.0) -> None:
         self._database = database
         self._owner = owner
-        self._advances = GroupCommit(self._commit, most=300, patience_s=patience_s)
+        self._advances = GroupCommit(
+            self._commit, turn=lambda advance: advance.user_id, most=300, patience_s=patience_s
+        )
 
     async def advance(self, advance: Advance) -> Advanced:
         """Save what happened to one run; returns after COMMIT. Raises Unavailable."""

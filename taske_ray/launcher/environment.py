@@ -79,6 +79,7 @@ def local(settings: Settings, *, run_dir: Path, ports: range, inherited: Mapping
         **{name: value for name, value in inherited.items() if name not in _NOT_INHERITED and not is_secret(name)},
         **_settings(settings, run_dir),
         **front_door(run_dir=run_dir, ports=ports, host=settings.host, trusted=trusted),
+        haproxy.HOOK_IN_FLIGHT: str(settings.limits.hook_in_flight),
         MARK: str(settings.data_dir.absolute()),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(_private_file(run_dir / "token", secrets.token_hex(32))),

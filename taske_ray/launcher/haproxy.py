@@ -25,6 +25,11 @@ BIND_HOST: Final = "TASKE_HAPROXY_HOST"
 TRUSTED_PROXIES: Final = "TASKE_TRUSTED_PROXIES"
 """Comma-separated addresses or networks of outer proxies whose forwarding headers are believed."""
 
+HOOK_IN_FLIGHT: Final = "TASKE_LIMIT_HOOK_IN_FLIGHT"
+"""So many deliveries to one hook may be under way; senders of more are told to come back. A flood then waits outside,
+and not in a line with everybody else's deliveries."""
+USUAL_IN_FLIGHT: Final = 250
+
 PUBLIC_URL: Final = "TASKE_PUBLIC_URL"
 """Where it is https, browsers are told to keep to it."""
 
@@ -39,9 +44,6 @@ BUFFER_BYTES: Final = 128 * 1024
 LONGEST_HEAD_BYTES: Final = 32 * 1024
 LONGEST_TARGET_BYTES: Final = 8 * 1024
 MOST_FIELDS: Final = 100
-MOST_DELIVERIES: Final = 1000
-"""So many to one hook may be under way; senders of more are told to come back. A flood then waits outside, and not in
-every place that there is at the door."""
 CHECK_LIMIT_S: Final = 7
 """So long a replica may take to say that it lives, busy as it may be; after two misses in a row it is left out."""
 RETRY_AFTER_S: Final = 2
@@ -80,9 +82,9 @@ _PROBLEMS: Final = {
     408: ("request_timeout", "The request did not arrive in time.", "A request has to arrive within 30 seconds."),
     413: ("too_large", "The body is larger than 1 MiB.", "The body is larger than 1 MiB."),
     429: (
-        "too_many_requests",
+        "rate_limited",
         "Too many requests; try again later.",
-        f"{MOST_DELIVERIES} deliveries to this hook are under way; try again shortly.",
+        "Too many deliveries to this hook are under way; try again shortly.",
     ),
     431: ("headers_too_large", "The head of the request is too large.", "32 KiB, 100 fields, 8 KiB of target."),
     500: ("internal", "Something went wrong here.", "The service could not answer."),
@@ -97,14 +99,22 @@ _OF_SERVE: Final = (404, 408, 500, 503)
 """What Serve answers with a line of plain text when it cannot ask the application."""
 
 
-def rewrite(config: str, *, host: str | None, trusted: Sequence[str], https: bool = False) -> str:
+def rewrite(
+    config: str,
+    *,
+    host: str | None,
+    trusted: Sequence[str],
+    https: bool = False,
+    hook_in_flight: int = USUAL_IN_FLIGHT,
+) -> str:
     """The configuration as Ray wrote it, with our front door in it; what is rewritten already stays as it is.
 
     Raises ValueError if a line that must be replaced is not there: better no door than an open one.
     """
     if config.startswith(_DONE):
         return config
-    sections = [_section(lines, host, trusted, https=https) for lines in _sections(config)]
+    rules = [*_requests(trusted, https=https), *_at_once(hook_in_flight, https=https), *_responses()]
+    sections = [_section(lines, host, rules, https=https) for lines in _sections(config)]
     text = "\n".join([_DONE, *(line for lines in sections for line in lines), ""])
     for needed in ("mode 600 level admin", "http-request set-header x-forwarded-for", "http-error status 503"):
         if needed not in text:
@@ -122,7 +132,7 @@ def _sections(config: str) -> Iterator[list[str]]:
     yield section
 
 
-def _section(lines: list[str], host: str | None, trusted: Sequence[str], *, https: bool) -> list[str]:
+def _section(lines: list[str], host: str | None, rules: Sequence[str], *, https: bool) -> list[str]:
     title = lines[0].strip() if lines else ""
     if title in ("frontend prometheus", "listen stats"):
         return []  # both would be open to everybody who reaches the port; Ray itself uses the admin socket
@@ -139,7 +149,7 @@ def _section(lines: list[str], host: str | None, trusted: Sequence[str], *, http
             f"    timeout check {CHECK_LIMIT_S}s",
         ]
     if title == "frontend http_frontend":
-        return _front_door(kept, host, trusted, https=https)
+        return _front_door(kept, host, rules)
     if title == "backend default_backend":  # nothing is deployed yet: an error page says so
         return [title, "    http-request return status 503 default-errorfiles"]
     # Whoever waits for a replica that hangs is told so, instead of waiting until it is replaced.
@@ -151,7 +161,7 @@ def _is_replaced(line: str) -> bool:
     return bool(re.match(r"\s*(log\s|option httplog\b|timeout http-request\b|timeout client\b|errorfile\s|#)", line))
 
 
-def _front_door(lines: list[str], host: str | None, trusted: Sequence[str], *, https: bool) -> list[str]:
+def _front_door(lines: list[str], host: str | None, rules: Sequence[str]) -> list[str]:
     out: list[str] = []
     for line in lines:
         bind = re.match(r"(\s*)bind \S+:(\d+)\s*$", line)
@@ -160,7 +170,7 @@ def _front_door(lines: list[str], host: str | None, trusted: Sequence[str], *, h
             continue
         place = f"{_bind_address(host)}:{bind[2]}" if host else line.split()[1]
         out.append(f"{bind[1]}bind {place} proto h1")
-        out.extend(f"    {rule}" for rule in (*_requests(trusted, https=https), *_responses()))
+        out.extend(f"    {rule}" for rule in rules)
     return out
 
 
@@ -190,9 +200,6 @@ def _requests(trusted: Sequence[str], *, https: bool) -> list[str]:
         "acl of_ray path,url_dec -m beg -i /-/",
         "acl of_ray path,url_dec -m str -i /-",
         f"http-request return {_page(404, https=https)} if of_ray",
-        "stick-table type string len 128 size 20k expire 60s store conn_cur",
-        "http-request track-sc0 path if of_hooks",
-        f"http-request return {_page(429, https=https)} if of_hooks {{ sc0_conn_cur gt {MOST_DELIVERIES} }}",
         # One header line: whoever reads it takes the last line and, in it, the last address it does not trust.
         "http-request set-var(txn.forwarded) req.fhdr(x-forwarded-for)",
         "http-request set-header x-forwarded-for %[src] if !{ var(txn.forwarded) -m found }",
@@ -205,6 +212,14 @@ def _requests(trusted: Sequence[str], *, https: bool) -> list[str]:
         # Of a connection's first request from its opening on, of the others from the end of their head on.
         "http-request set-var(txn.taken) date(0,ms),sub(txn.began)",
         f"http-request set-header {TAKEN_MS} %[var(txn.taken)]",
+    ]
+
+
+def _at_once(hook_in_flight: int, *, https: bool) -> list[str]:
+    return [
+        "stick-table type string len 128 size 20k expire 60s store conn_cur",
+        "http-request track-sc0 path if of_hooks",
+        f"http-request return {_page(429, https=https)} if of_hooks {{ sc0_conn_cur gt {hook_in_flight} }}",
     ]
 
 
@@ -292,10 +307,12 @@ def main(arguments: list[str]) -> None:
 def _rewrite_file(config: Path) -> None:
     trusted = [part.strip() for part in os.environ.get(TRUSTED_PROXIES, "").split(",") if part.strip()]
     https = os.environ.get(PUBLIC_URL, "").startswith("https:")
+    at_once = int(os.environ.get(HOOK_IN_FLIGHT) or USUAL_IN_FLIGHT)
     with Path(f"{config}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the lock that Ray takes to write it
         text = config.read_text()
-        config.write_text(rewrite(text, host=os.environ.get(BIND_HOST), trusted=trusted, https=https))
+        host = os.environ.get(BIND_HOST)
+        config.write_text(rewrite(text, host=host, trusted=trusted, https=https, hook_in_flight=at_once))
         config.parent.chmod(stat.S_IRWXU)
 
 

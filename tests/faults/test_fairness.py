@@ -107,7 +107,7 @@ async def test_a_hanging_service_costs_its_own_user_alone(receiver):
 
 @pytest.mark.parametrize("limits", ["public", "default"])
 async def test_a_flood_costs_its_own_user_alone(receiver, limits):
-    """A thousand deliveries a second to one hook: 429 or 503 beyond what can be kept, and a run for each 202.
+    """A thousand deliveries a second to one hook: 429 beyond what is kept, a run for each 202, nobody without an answer.
 
     The other user's deliveries meanwhile are all accepted, and run.
     """
@@ -125,6 +125,8 @@ async def test_a_flood_costs_its_own_user_alone(receiver, limits):
     statuses = dict(sorted(sent.statuses.items()))
     told(f"flood {statuses}, {sent.broken} broken; the other user {beside * 1e3:.0f} ms, alone {alone * 1e3:.0f} ms")
     assert {run.run_id for run in runs} == set(sent.accepted)
-    assert sent.statuses[429] > sent.statuses[202]
-    assert sent.statuses[202] <= 100 + 30 * (MEASURED_S + 2)
+    assert (sent.broken, sent.statuses.keys() <= {202, 429}) == (0, True)
+    if limits == "public":
+        assert sent.statuses[429] > sent.statuses[202]
+        assert sent.statuses[202] <= 100 + 30 * (MEASURED_S + 2)
     assert beside < 5.0

@@ -66,6 +66,17 @@ async def test_a_full_gatherer_takes_nothing(worker):
     assert worker.batches == [["in flight"], ["a"], ["b"], ["d"]]
 
 
+async def test_those_who_have_items_take_turns(worker):
+    """One item of somebody passes by the many of another, whose own order stays."""
+    gatherer = Gatherer(worker, turn=lambda item: item[0], most=3)
+    for item in ("a0", "a1", "a2", "a3", "a4", "b0", "c0", "b1"):
+        gatherer.offer(item)
+    await asyncio.sleep(0)
+    worker.gate.set()
+    await gatherer.close()
+    assert worker.batches == [["a0", "b0", "c0"], ["a1", "b1", "a2"], ["a3", "a4"]]
+
+
 async def test_a_failed_batch_does_not_end_the_next(worker):
     """An exception of `work` gives one batch up; what comes later is worked."""
     worker.error = RuntimeError("no")

@@ -17,6 +17,7 @@ usual = {
     "runs_per_day": (None, 10_000),
     "hook_per_s": (None, 30),
     "hook_burst": (100, 100),
+    "hook_in_flight": (250, 100),
     "user_per_s": (None, 60),
     "token_per_min": (6000, 600),
     "address_per_min": (600, 60),

@@ -14,7 +14,7 @@ def door(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory):
-    """The door with a tenth of the patience and a hundredth of the places."""
+    """The door with a tenth of the patience and of a hook's places."""
     folder = tmp_path_factory.mktemp("hasty") / "node"  # as in a run directory
     folder.mkdir()
     found = Door(folder, free_port(), free_port())

@@ -126,7 +126,7 @@ class Door:
             (f"wait-for-body time {haproxy.SLOWEST_BODY_S}s", "wait-for-body time 2s"),
             (f"timeout client {haproxy.SLOWEST_READER_S}s", "timeout client 2s"),
             (f"timeout check {haproxy.CHECK_LIMIT_S}s", "timeout check 1s"),
-            (f"sc0_conn_cur gt {haproxy.MOST_DELIVERIES}", f"sc0_conn_cur gt {haproxy.MOST_DELIVERIES // 100}"),
+            (f"sc0_conn_cur gt {haproxy.USUAL_IN_FLIGHT}", f"sc0_conn_cur gt {haproxy.USUAL_IN_FLIGHT // 10}"),
             ("maxconn 4096", "maxconn 64"),
         ):
             assert waits in text

@@ -12,7 +12,7 @@ from taske_ray.launcher.probe import Probe, is_full
 
 pytestmark = pytest.mark.integration
 JSON = {"content-type": "application/json"}
-PLACES, ALL_PLACES = haproxy.MOST_DELIVERIES // 100, 64
+PLACES, ALL_PLACES = haproxy.USUAL_IN_FLIGHT // 10, 64
 HALF = {
     "head": b"GET /seen HTTP/1.1\r\nhost: x\r\n",
     "short body": b"POST /take HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n[1",
@@ -95,7 +95,7 @@ async def test_a_flooded_hook_leaves_room_for_others(hasty):
         assert sorted(answer.status_code for answer in answers) == [200] * PLACES + [429] * 5
         refused = next(answer for answer in answers if answer.status_code == 429)
         assert refused.headers["retry-after"] == str(haproxy.RETRY_AFTER_S)
-        assert (refused.json()["code"], refused.json()["instance"]) == ("too_many_requests", "/hooks/…")
+        assert (refused.json()["code"], refused.json()["instance"]) == ("rate_limited", "/hooks/…")
         assert (await client.post(wait)).status_code == 200
 
 
