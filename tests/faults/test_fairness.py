@@ -107,7 +107,7 @@ async def test_a_hanging_service_costs_its_own_user_alone(receiver):
 
 @pytest.mark.parametrize("limits", ["public", "default"])
 async def test_a_flood_costs_its_own_user_alone(receiver, limits):
-    """A thousand deliveries a second to one hook: 429 beyond what is kept, a run for each 202, nobody without an answer.
+    """A thousand deliveries a second to one hook: 429 beyond what is kept, a run for each 202, no broken one.
 
     The other user's deliveries meanwhile are all accepted, and run.
     """
