@@ -34,9 +34,9 @@ from taske_ray.services.sealing import Sealer
 from taske_ray.services.trail import Trail
 from taske_ray.settings import Settings
 from tests.integration.api.shop import Shop, document, serving
+from tests.integration.api.whole_service import URL, Caller, Front, Things
 from tests.unit.integrations.memory_tokens import MemoryTokens
 
-URL = "http://taske.test"
 _master = read_master_key(new_master_key())
 
 
@@ -233,3 +233,31 @@ def enabled(api, admin, person, shop):
         return made.json()["id"], made.json()["trigger"]["hook_url"].rpartition("/")[2]
 
     return save
+
+
+@pytest.fixture
+async def http(settings, auth_services, task_services, api_database, engine_database, readiness, appearance):
+    """A client of the whole service."""
+    services = ConsoleServices(Health(engine_database, readiness), authentication_of(settings, api_database))
+    apps = {
+        "/auth": auth_app(auth_services, appearance),
+        "/api/v1": task_app(task_services, appearance),
+        "/": console_app(services, appearance),
+    }
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=Front(apps)), base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+def somebody(http, auth, auth_services):
+    """Call it for a new user who is logged in."""
+
+    async def make(*, admin=False):
+        return Caller(http, (await log_in(auth, auth_services, admin=admin))["headers"])
+
+    return make
+
+
+@pytest.fixture
+def things(database, calls):
+    return Things(database, calls)
