@@ -153,10 +153,12 @@ class Login:
             self._authenticate(request, params)
             return self._answered(self._granted(params))
         except _Refusal as refusal:
-            refused = self.document["refused"]
-            name = refused.get("names", {}).get(refusal.error, refusal.error)
-            scope = {"error": name, "message": refusal.message}
-            return JSONResponse(_evaluated(refused["body"], scope), refused["status"])
+            return self._refused(refusal)
+
+    def _refused(self, refusal: _Refusal) -> Response:
+        refused = self.document["refused"]
+        name = refused.get("names", {}).get(refusal.error, refusal.error)
+        return JSONResponse(_evaluated(refused["body"], {"error": name, "message": refusal.message}), refused["status"])
 
     async def _params(self, request: Request) -> dict[str, str]:
         kind = request.headers.get("content-type", "").partition(";")[0]
@@ -234,12 +236,21 @@ class Login:
         return JSONResponse(_evaluated(self.document["answer"], scope), headers={"cache-control": "no-store"})
 
     async def _revoke(self, request: Request) -> Response:
-        given = dict(parse_qsl((await request.body()).decode())).get("token", "")
-        grant = self.refreshes.get(given) or self.access.get(given, (None, 0.0))[0]
+        try:
+            params = await self._params(request)
+            if self.document.get("client_auth") == "basic":
+                self._authenticate(request, params)
+            given = params.get("token", "")
+            grant = self.refreshes.get(given) or self.access.get(given, (None, 0.0))[0]
+            self._end(grant)
+        except _Refusal as refusal:
+            return self._refused(refusal)
+        return JSONResponse(self.document.get("revoked", {}))
+
+    def _end(self, grant: Grant | None) -> None:
         if grant is None or grant.ended:
-            return JSONResponse({"error": "invalid_token"}, 400)
+            raise _Refusal("invalid_token", "the token is unknown or has ended")
         grant.ended = True
-        return JSONResponse({})
 
 
 def _challenge(verifier: str) -> str:

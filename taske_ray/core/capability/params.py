@@ -96,7 +96,8 @@ def _with_every(schema: Mapping[str, Any]) -> dict[str, Any]:
         "type": "string",
         "title": "Every",
         "x-title": {"ko": "주기", "ja": "間隔"},
-        "description": "How often to look",
+        "description": "How often to look, like PT5M",
+        "x-description": {"ko": "확인하는 간격, 예: PT5M", "ja": "確認する間隔、例: PT5M"},
     }
     return {**schema, "properties": {**properties_of(schema), "every": every}}
 

@@ -206,9 +206,13 @@ def test_notion_rotates_its_refresh_token(http, world):
 
 
 def test_slack_has_nothing_to_refresh(http, world):
-    """A bot's token stays, and the grant is unknown."""
+    """A bot's token stays until it is revoked, and the grant is unknown."""
     slack = Provider(http, world.players["slack"].login, "slack")
-    assert "refresh_token" not in slack.exchange(slack.code()).json()
+    tokens = slack.exchange(slack.code()).json()
+    assert "refresh_token" not in tokens
+    for told in ({"ok": True, "revoked": True}, {"ok": False, "error": "invalid_auth"}):
+        assert http.post("/slack/api/auth.revoke", data={"token": tokens["access_token"]}).json() == told
+    assert not slack.login.accepts(tokens["access_token"])
     assert refused(slack.post(grant_type="refresh_token", refresh_token="x")) == "invalid_grant_type"
 
 

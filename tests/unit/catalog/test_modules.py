@@ -51,7 +51,7 @@ def test_each_capability_is_recorded(capability: Capability) -> None:
 
 @pytest.mark.parametrize("module", _modules.values(), ids=list(_modules))
 def test_labels_in_three_languages(module: Module) -> None:
-    """Names and descriptions of modules, schemes and capabilities, and parameter titles, are in ko, en and ja."""
+    """Names and descriptions of modules, schemes, capabilities and parameters are in ko, en and ja."""
     labels = [
         module.name,
         module.description,
@@ -71,6 +71,8 @@ def _unlabelled(schema: ParamsSchema) -> Iterator[str]:
         known = {"client_id", "client_secret"}
         if name not in known and ("title" not in part or set(part.get("x-title", ())) != {"ko", "ja"}):
             yield name
+        if "description" in part and set(part.get("x-description", ())) != {"ko", "ja"}:
+            yield f"description of {name}"
 
 
 def test_credentials_are_bound() -> None:
