@@ -107,13 +107,13 @@ def test_a_check_finds_out_that_it_is_gone():
 
 
 def test_an_end_is_an_end_also_when_it_was_gone():
-    """204 and 404 both end a subscription; a revoked token does not."""
+    """204 and 404 both end a subscription; a token that is not accepted does not."""
     state = {"hook_id": 42, "secret": "s" * 64}
     request, found = answered(unsubscribe(EVENT, GITHUB, url=URL, state=state), 204)
     assert (request.method, request.url, found) == ("DELETE", "https://api.github.com/repos/o/r/hooks/42", Gone())
     assert answered(unsubscribe(EVENT, GITHUB, url=URL, state=state), 404)[1] == Gone()
     _, refused = answered(unsubscribe(EVENT, GITHUB, url=URL, state=state), 401)
-    assert refused.error_class is ErrorClass.AUTH_REVOKED
+    assert refused.error_class is ErrorClass.AUTH_EXPIRED
 
 
 def test_a_subscription_that_expires_is_prolonged():
