@@ -9,6 +9,11 @@ from typing import Any
 from taske_ray.catalog.registry import load_modules
 from taske_ray.core.capability import AuthScheme, Capability, Module, ParamsSchema
 
+_unknown_outcomes = {
+    "safe": "When nobody can know whether a call arrived, it is made again.",
+    "keyed": "When nobody can know whether a call arrived, it is made again under the same key.",
+    "ask": "When nobody can know whether a call arrived, the run waits for your decision.",
+}
 _kinds = {"trigger": "Triggers", "action": "Actions", "lookup": "Lookups, which fill the choices of a form"}
 
 
@@ -55,6 +60,8 @@ def _connecting(module: Module) -> Iterator[str]:
 
 
 def _asked(scheme: AuthScheme) -> str:
+    if scheme.owner == "instance":
+        return ". An administrator connects it once, for everybody."
     if scheme.type == "oauth2_code":
         return ". You log in there; nothing is typed here."
     secret = [f"`{name}`" for name in scheme.fields.schema["properties"]]
@@ -66,9 +73,24 @@ def _capability(capability: Capability) -> Iterator[str]:
     yield f"{_english(capability.description or capability.name)}\n"
     if capability.scopes:
         yield f"Scopes: {', '.join(f'`{scope}`' for scope in capability.scopes)}.\n"
+    if habit := _habit(capability):
+        yield f"{habit}\n"
     yield from _parameters(capability.params)
     if capability.sample is not None:
         yield f"Gives, for example:\n\n```json\n{json.dumps(capability.sample, ensure_ascii=False, indent=2)}\n```\n"
+
+
+def _habit(capability: Capability) -> str:
+    """What one has to know besides: how often it looks, how it is reached, what happens when nobody knows."""
+    if capability.poll is not None:
+        every, least = (f"{each.total_seconds():g} s" for each in (capability.poll.every, capability.poll.min_every))
+        return f"Looks every {every}, or as `every` says, but at least {least} apart."
+    if capability.webhook is not None and capability.webhook.get("mode") != "manual":
+        return "The service calls: needs a public address (`TASKE_PUBLIC_URL`)."
+    known = capability.idempotency.cls
+    if capability.kind != "action" or capability.execution != "http" or not known.constant:
+        return ""
+    return _unknown_outcomes[known.evaluate({})]
 
 
 def _parameters(params: ParamsSchema) -> Iterator[str]:
