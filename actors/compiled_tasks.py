@@ -1,19 +1,21 @@
 """Saved task versions made ready to execute, kept because a version never changes."""
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from taske_ray.core.capability import Capability
 from taske_ray.core.connection import default_connection
-from taske_ray.core.ids import format_id
+from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.retry import RetryPolicy
 from taske_ray.core.run import Action
 from taske_ray.core.task import parse_capability
 from taske_ray.core.template import compile_condition, compile_value
 from taske_ray.db.runs import RunStore, TaskText
+from taske_ray.errors import NotFound
 from taske_ray.limits import Limits, profiles
 from taske_ray.services.catalog_cache import CapabilityCache
 
@@ -21,16 +23,27 @@ _kept = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class ScopedStep:
+    """A step that ends its run unless its connection was granted what its capability needs."""
+
+    key: str
+    capability: Capability
+    version: int
+    connection_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledTask:
     """A task version: its compiled actions, and the capability that each of them uses, by the action's number.
 
-    `text` is what it was compiled from; None for one that was made by hand.
+    `text` is what it was compiled from; None for one that was made by hand. `scoped` are the steps that need scopes.
     """
 
     name: str
     actions: tuple[Action, ...]
     capabilities: Mapping[int, Capability]
     text: TaskText | None = None
+    scoped: tuple[ScopedStep, ...] = ()
 
 
 class CompiledTasks:
@@ -68,7 +81,17 @@ class CompiledTasks:
             name, _ = parse_capability(spec["capability"])
             capability = capabilities[number] = await self._capabilities.pinned(name, version)
             actions.append(_action(number, spec, capability, version, self._limits))
-        return CompiledTask(text.name, tuple(actions), capabilities, text)
+        scoped = tuple(_scoped(actions, capabilities))
+        return CompiledTask(text.name, tuple(actions), capabilities, text, scoped)
+
+
+def _scoped(actions: Sequence[Action], capabilities: Mapping[int, Capability]) -> Iterator[ScopedStep]:
+    for action in actions:
+        capability = capabilities[action.number]
+        if capability.scopes and action.connection is not None and action.on_error == "stop":
+            with contextlib.suppress(NotFound):  # an id that is none fails at its step
+                connection_id = parse_id("conn", action.connection)
+                yield ScopedStep(action.key, capability, action.version, connection_id)
 
 
 def _action(number: int, spec: Mapping[str, Any], capability: Capability, version: int, limits: Limits) -> Action:

@@ -8,11 +8,13 @@ that took two hosts along executes alone, in a host of kind `quarantine`, so tha
 import asyncio
 import logging
 import random
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 from actors.compiled_tasks import CompiledTasks
 from actors.directory import Directory
+from actors.granted_scopes import GrantedScopes
 from actors.host_process import HostProcess
 from actors.integration_pool import IntegrationPool, Reply
 from actors.reaper import Reaper
@@ -20,6 +22,7 @@ from actors.workflow_run import Trust, WorkflowRun
 from taske_ray import logs
 from taske_ray.core.ids import format_id
 from taske_ray.crash_points import reach
+from taske_ray.db.connections import granted_scopes
 from taske_ray.db.fire_values import AssignedRun
 from taske_ray.db.fires import FireStore
 from taske_ray.db.run_ends import RunEnds
@@ -53,6 +56,7 @@ class RunHost:
         directory = Directory(process.database, gone=self._host_gone)
         self._pool = IntegrationPool(directory, reply_to=process.name, by_user=process.settings.limits.by_user)
         self._tasks = CompiledTasks(process.capabilities, process.settings.limits)
+        self._granted = GrantedScopes(partial(granted_scopes, process.database), process.clock.monotonic)
         await process.open(capacity=self._capacity, lost=self._lost, directory=directory)
         self._store = RunStore(process.database, owner=lambda: process.lease.host_id)
         self._reaper = Reaper(self._store, process.clock.monotonic)
@@ -100,11 +104,11 @@ class RunHost:
     async def _claim_for_ever(self) -> None:
         while not self._draining:
             try:
-                claimed = await self._claim_once()
+                there_is_more = await self._claim_once()
             except Unavailable as error:
                 _log.warning("nothing was claimed: %s", error)
-                claimed = 0
-            if claimed < _most_claimed:
+                there_is_more = False
+            if not there_is_more:
                 await self._pause()
 
     async def _pause(self) -> None:
@@ -115,17 +119,17 @@ class RunHost:
             pass
         self._claim_now.clear()
 
-    async def _claim_once(self) -> int:
+    async def _claim_once(self) -> bool:
+        """Take runs; whether there are probably more: hosts that claim at once leave some to each other."""
         free = self._capacity - len(self._live)
         if free <= 0 or not self._process.lease.is_trusted:
-            return 0
+            return False
         if self._is_quarantine:
-            runs = await self._store.claim_suspects(most=free)
-            await self._begin(runs)
-            return len(runs)
+            await self._begin(await self._store.claim_suspects(most=free))
+            return False
         runs = await self._store.claim(share=self._share, most=min(free, _most_claimed))
         await self._begin(runs)
-        return len(runs)
+        return 2 * len(runs) >= _most_claimed
 
     async def _take_unstarted(self) -> None:
         if self._process.lease.is_trusted and not self._draining:
@@ -173,6 +177,10 @@ class RunHost:
             if task is None:
                 gone = {"class": "fatal", "code": "task_deleted", "message": "The task was deleted."}
                 await self._store.advance(Advance(run.run_id, run.fence, "failed", error=gone))
+                return
+            refused = None if recorded else await self._granted.refusal(task, run.user_id)
+            if refused is not None:
+                await self._store.advance(Advance(run.run_id, run.fence, "failed", error=refused, user_id=run.user_id))
                 return
             one = WorkflowRun(
                 run,

@@ -74,6 +74,7 @@ class PollWatcher:
             timeout_s=_timeout_s,
             cursor=cursor_scope(state, self._rules.cursor, at),
             validators=dict(state.validators),
+            task_id=trigger.task_id,
         )
 
     async def _digest(self, fetched: Fetched, began_at: datetime) -> timedelta:

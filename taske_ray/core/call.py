@@ -14,6 +14,7 @@ class Call:
     whole conversation, wall clock. `lease_ends_at` is the caller's lease in seconds of the database's clock since
     the epoch: past it nothing may be sent (durability, 5.4); None where no lease guards the call (a test by hand).
     `is_retry`: an earlier attempt of the step may have been sent. `depth`: how many runs of ours stand behind this one.
+    `task_id` is whose trigger a check belongs to; a step has its run.
     """
 
     id: str
@@ -33,3 +34,4 @@ class Call:
     validators: dict[str, str] = field(default_factory=dict)
     is_retry: bool = False
     depth: int = 0
+    task_id: UUID | None = None

@@ -48,6 +48,16 @@ async def sealed_connections(
     return {(row.pop("asked_by"), row["id"]): SealedConnection(**row) for row in rows}
 
 
+async def granted_scopes(
+    database: Database, uses: Sequence[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], Sequence[str] | None]:
+    """What was granted to the connections of these (user, connection), as far as the user may use them."""
+    rows = await database.fetch(
+        queries.granted_scopes, {"users": [use[0] for use in uses], "ids": [use[1] for use in uses]}
+    )
+    return {(row["user_id"], row["id"]): row["scopes"] for row in rows}
+
+
 async def resume_triggers(database: Database, *, owner: UUID, connection_id: UUID) -> None:
     """The connection has a good credential again: its triggers go on."""
     await database.fetch(queries.resume_triggers, {"user_id": owner, "connection_id": connection_id}, owner=owner)

@@ -138,12 +138,16 @@ class TaskText:
     pins: dict[str, int] = field(default_factory=dict)
 
 
+_first_user = UUID(int=0)
+
+
 class RunStore:
     """The runs of one host. `owner` tells the id of its current incarnation."""
 
     def __init__(self, database: Database, *, owner: Callable[[], UUID], patience_s: float = 20.0) -> None:
         self._database = database
         self._owner = owner
+        self._claimed_after = _first_user
         self._advances = GroupCommit(
             self._commit, turn=lambda advance: advance.user_id, most=300, patience_s=patience_s
         )
@@ -158,7 +162,10 @@ class RunStore:
         A user may have all slots of the cluster, half of them (at least 10) while others have due runs queued, and
         never more running runs than `share`.
         """
-        rows = await self._database.fetch(queries.claim_runs, {"owner": self._owner(), "share": share, "most": most})
+        values = {"owner": self._owner(), "share": share, "most": most, "after": self._claimed_after}
+        rows = await self._database.fetch(queries.claim_runs, values)
+        reached = [row.pop("reached") for row in rows]
+        self._claimed_after = (reached[0] if reached else None) or _first_user
         return [AssignedRun(**row) for row in rows]
 
     async def claim_suspects(self, *, most: int) -> list[AssignedRun]:

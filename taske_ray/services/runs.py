@@ -119,6 +119,8 @@ class Runs:
         steps = await self._history.steps(owner=owner, run_id=run.id)
         if start == "failed":
             broken = [step.step for step in steps if step.status not in _over or step.status == "failed"]
+            if not steps and run.status == "failed":
+                return 1  # it was refused before its first step
             if not broken:
                 raise Invalid.at("/from", "nothing_failed", "No step of this run failed")
             return broken[-1]

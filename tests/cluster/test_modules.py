@@ -5,6 +5,7 @@ import time
 import pytest
 
 from taske_ray.catalog.registry import load_documents
+from taske_ray.core.ids import parse_id
 from taske_ray.standins.server import documents
 from tests.cluster.documents import weather
 from tests.cluster.engine import post
@@ -61,3 +62,28 @@ async def test_an_answer_that_is_no_json_fails_where_json_is_needed(engine, rece
     assert (run["status"], run["steps"][0]["status"]) == ("failed", "failed")
     assert run["steps"][0]["error"]["class"] == "invalid"
     assert "ya29.s3cr3t" not in repr(run)
+
+
+async def test_a_run_that_lacks_a_scope_begins_nothing(engine, receiver):
+    """Its first step is not sent when its second could not be; with the scope it runs when it is replayed."""
+    [google] = [
+        found for found in documents(load_documents(), f"http://{receiver.place}") if found["module"] == "google"
+    ]
+    receiver.answer("/google/drive/v3/files", Answer({"files": []}))
+    await engine.services.modules.put("google", google, by=engine.owner)
+    connection = await engine.services.connections.create(
+        owner=engine.owner, module="google", auth="access_token", name="mine", fields={"token": "ya29.s3cr3t"}
+    )
+    sent, change = receiver.serve(), "UPDATE connections SET scopes = %(scopes)s WHERE id = %(id)s RETURNING id"
+    listed = {"capability": "google.drive.list_files", "connection": connection["id"], "params": {"folder_id": "0A"}}
+    task, row = await engine.task(post(sent), listed), parse_id("conn", connection["id"])
+    await engine.rows(change, id=row, scopes=[])
+    run = await engine.ended(await engine.fire(task))
+    assert (run["status"], run["error"]["class"], run["error"]["code"]) == ("failed", "permission", "missing_scopes")
+    assert run["error"]["step"] == "action2"
+    assert [step["status"] for step in run["steps"]] == ["pending", "pending"]
+    assert receiver.at(sent) == []
+    await engine.rows(change, id=row, scopes=["https://www.googleapis.com/auth/drive.metadata.readonly"])
+    again = await engine.services.runs.replay(run["id"], owner=engine.owner, start="failed")
+    assert (await engine.ended(again))["status"] == "succeeded"
+    assert len(receiver.at(sent)) == 1
