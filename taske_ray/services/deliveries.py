@@ -118,6 +118,7 @@ class Deliveries:
         self._trail = trail
         self._within = HookLimits(store, firing=firing, limits=limits, monotonic=clock.monotonic)
         self._hooks: OrderedDict[bytes, Hook] = OrderedDict()
+        self._loads: dict[bytes, asyncio.Task[Hook]] = {}
         routes = AppRoutes(database, cache=cache, sealer=sealer)
         self._apps = AppDeliveries(store, firing=firing, routes=routes, cache=cache, within=self._within, trail=trail)
 
@@ -138,8 +139,8 @@ class Deliveries:
         """The answer, or the run whose result is the answer."""
         reach("C1")
         key, now = digest(token), self._clock.now()
-        hook = self._hooks.get(key)
-        if hook is not None and self._clock.monotonic() - hook.loaded_at < _trusted_s:
+        hook = await self._remembered(key)
+        if hook is not None:
             found = receive_by_any(delivery, hook.rules, now)
             if isinstance(found, Accepted):
                 received = await self._record(hook, found, delivery.depth)
@@ -195,8 +196,32 @@ class Deliveries:
             return hook, begun[0]
         return _answered(accepted.answer) if accepted.answer else Received(202, _run_ids(begun))
 
+    async def _remembered(self, key: bytes) -> Hook | None:
+        """The hook as it was seconds ago, or as somebody is about to find it: many at once cause one look."""
+        hook = self._hooks.get(key)
+        if hook is not None and self._clock.monotonic() - hook.loaded_at < _trusted_s:
+            return hook
+        load = self._loads.get(key)
+        try:
+            return None if load is None else await asyncio.shield(load)
+        except NotFound:
+            return None
+
     async def _load(self, key: bytes) -> Hook:
-        """The hook as it is now; only enabled ones are remembered. Raises NotFound."""
+        """The hook as it is now. Raises NotFound."""
+        load = asyncio.get_running_loop().create_task(self._look_up(key))
+        self._loads[key] = load
+        load.add_done_callback(lambda done: self._looked_up(key, done))
+        return await asyncio.shield(load)  # others may wait for it, too
+
+    def _looked_up(self, key: bytes, load: asyncio.Task[Hook]) -> None:
+        if self._loads.get(key) is load:
+            del self._loads[key]
+        if not load.cancelled():
+            load.exception()  # perhaps nobody waits for it any more
+
+    async def _look_up(self, key: bytes) -> Hook:
+        """Read it from its rows; only enabled ones are remembered."""
         self._hooks.pop(key, None)
         row = await find_hook(self._database, digest=key)
         if row is None:

@@ -68,6 +68,21 @@ async def test_a_database_that_hangs(mina, hooks, database_url, monkeypatch):
     assert count == (1,)
 
 
+async def test_many_deliveries_at_once_look_their_hook_up_once(mina, hooks, monkeypatch):
+    """A hook that nobody remembers costs one look, not one for each of a hundred that come meanwhile."""
+    looks, find = [], deliveries_module.find_hook
+
+    async def counted(database, *, digest):
+        looks.append(digest)
+        return await find(database, digest=digest)
+
+    monkeypatch.setattr(deliveries_module, "find_hook", counted)
+    place = await place_of(mina)
+    answers = await asyncio.gather(*(hooks.post(place, json={"n": n}) for n in range(100)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len(looks) == 1
+
+
 async def test_a_full_queue_is_429(mina, settings, database, keyring, hosts):
     """What cannot be kept is not accepted: 429 with Retry-After, and no run more than the limit."""
     place = await place_of(mina)
