@@ -15,6 +15,7 @@ from taske_ray.db.database import Database
 from taske_ray.db.fires import FireStore
 from taske_ray.limits import Limits, profiles
 from taske_ray.services import deliveries as deliveries_module
+from taske_ray.services import known_hooks
 from taske_ray.services.trail import Trail
 
 pytestmark = pytest.mark.integration
@@ -70,13 +71,13 @@ async def test_a_database_that_hangs(mina, hooks, database_url, monkeypatch):
 
 async def test_many_deliveries_at_once_look_their_hook_up_once(mina, hooks, monkeypatch):
     """A hook that nobody remembers costs one look, not one for each of a hundred that come meanwhile."""
-    looks, find = [], deliveries_module.find_hook
+    looks, find = [], known_hooks.find_hook
 
     async def counted(database, *, digest):
         looks.append(digest)
         return await find(database, digest=digest)
 
-    monkeypatch.setattr(deliveries_module, "find_hook", counted)
+    monkeypatch.setattr(known_hooks, "find_hook", counted)
     place = await place_of(mina)
     answers = await asyncio.gather(*(hooks.post(place, json={"n": n}) for n in range(100)))
     assert {answer.status_code for answer in answers} == {202}
