@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.shared import problems
 from taske_ray import errors
 from tests.syntax import parsed
 
@@ -282,7 +283,6 @@ def test_everything_has_a_row():
 
 def test_every_error_has_a_status():
     """Every leaf of the error tree that a request can meet has its HTTP status."""
-    problems = pytest.importorskip("deployments.shared.problems")
     mapped = problems.statuses
     # errors of the launcher and the actors are caught where they are raised; those of errors.py reach a request
     leaves = [leaf for leaf in _leaves(errors.TaskeError) if leaf.__module__ == errors.__name__]

@@ -26,12 +26,12 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 400 MB of its own; skipped where this user may not mount one."""
+    """A disk of 400 MB of its own."""
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=0711", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
+        pytest.skip("no tmpfs can be mounted here: run as root, in a container with CAP_SYS_ADMIN (--privileged)")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 

@@ -71,7 +71,7 @@ def test_opens_nothing_above_the_data(server, tmp_path):
     assert postmaster.net_connections(kind="inet") == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user's server")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the server a user of its own: run as root")
 def test_root_runs_it_as_nobody_else(server):
     """As root the server has a user id of its own, which no account has, and no other groups."""
     server.start()

@@ -35,6 +35,7 @@ from taske_ray.services.trail import Trail
 from taske_ray.settings import Settings
 from tests.integration.api.shop import Shop, document, serving
 from tests.integration.api.whole_service import URL, Caller, Front, Things
+from tests.integration.in_process import InProcess
 from tests.unit.integrations.memory_tokens import MemoryTokens
 
 _master = read_master_key(new_master_key())
@@ -145,6 +146,14 @@ async def mina(api, person):
     """The same client, as somebody who is logged in."""
     api.headers.update(person["headers"])
     return api
+
+
+@pytest.fixture
+async def process(settings, engine_database, keyring):
+    """What makes calls and consents in truth; a test that wants it takes it as `calls` and `consents`."""
+    found = await InProcess(engine_database, keyring, url=settings.public_url).open()
+    yield found
+    await found.close()
 
 
 @pytest.fixture

@@ -31,14 +31,15 @@ from taske_ray.settings import Settings
 from taske_ray.standins import server
 from taske_ray.standins.world import demo_folder, demo_world, register
 from tests.integration.api.conftest import log_in
-from tests.integration.in_process import InProcess
 
-playwright = pytest.importorskip("playwright.async_api", reason="playwright is a development dependency")
+playwright = pytest.importorskip(
+    "playwright.async_api", reason="needs Playwright: pip install -r requirements-dev.lock"
+)
 _chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.browser,
-    pytest.mark.skipif(_chromium is None, reason="no Chromium is installed (Debian: apt install chromium)"),
+    pytest.mark.skipif(_chromium is None, reason="needs Chromium (Debian: apt install chromium)"),
 ]
 PASSWORD = "seven green bottles"
 MODULES = ("google", "slack", "notion", "kma", "system")
@@ -110,13 +111,6 @@ async def catalog(database, standins):
     modules = Modules(database, CapabilityCache(database))
     await modules.sync_catalog(shipped)
     await modules.sync_catalog(server.documents(shipped, standins.url), "demo")
-
-
-@pytest.fixture
-async def process(engine_database, keyring, url):
-    found = await InProcess(engine_database, keyring, url=url).open()
-    yield found
-    await found.close()
 
 
 @pytest.fixture

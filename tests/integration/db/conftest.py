@@ -104,6 +104,12 @@ class World:
         )
         return host_id
 
+    async def expire(self, host_id: UUID) -> None:
+        """From now on the host's lease is over."""
+        await self.rows(
+            "UPDATE hosts SET expires_at = clock_timestamp() - interval '1 ms' WHERE id = %(id)s", id=host_id
+        )
+
     def store(self, host_id: UUID) -> RunStore:
         """What a host writes its runs with."""
         store = RunStore(self.engine, owner=lambda: host_id, patience_s=0.5)
@@ -147,6 +153,14 @@ async def world(database, engine_database):
     made = World(database, engine_database, FireStore(engine_database), TriggerStore(engine_database))
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def owned(world):
+    """A host's store and a run that it owns."""
+    host, trigger = await world.host(), await world.trigger()
+    fired = await world.fires.fire(world.event(trigger, "a", host=host))
+    return world.store(host), fired.assigned
 
 
 @pytest.fixture

@@ -39,7 +39,10 @@ def world():
         first = asked.hear()
         if "impossible" in first:
             process.stdin.close()
-            pytest.skip(f"no network namespace can be made here ({first['impossible']}): needs root or user namespaces")
+            pytest.skip(
+                f"no network namespace can be made here ({first['impossible']}): run as root, or allow user namespaces"
+                " (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0)"
+            )
         asked.v6 = first["v6"]
         yield asked
         process.stdin.close()

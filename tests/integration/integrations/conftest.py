@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from taske_ray.core.http import HttpRequest
+from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.transport import Transport
 
@@ -78,6 +78,11 @@ def fixed(response: bytes) -> Answer:
         writer.write(response)
 
     return answer
+
+
+async def send(transport: Transport, request: HttpRequest, timeout_s: float = 5.0) -> HttpResponse:
+    """Send a request within a time that is enough for loopback."""
+    return await transport.send(request, timeout_s=timeout_s)
 
 
 @pytest.fixture

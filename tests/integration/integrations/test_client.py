@@ -2,194 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from uuid import UUID
+from dataclasses import replace
 
 import pytest
 
-from taske_ray.clock import SystemClock
-from taske_ray.core.call import Call
 from taske_ray.core.capability import ConnectionValues, parse_module
 from taske_ray.core.outcome import ErrorClass, Failed, Fetched, Succeeded, Unknown
-from taske_ray.core.retry import is_counted
 from taske_ray.errors import NotFound, Unavailable
-from taske_ray.integrations.client import IntegrationClient
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.failures import NotSent
-from taske_ray.integrations.ports import OpenedConnection
-from taske_ray.integrations.sending import Conduct
 from taske_ray.integrations.transport import Transport
-from taske_ray.limits import Limits, profiles
+from taske_ray.limits import Limits
 from taske_ray.security.sealed import VaultError
+from tests.integration.integrations.chat import ALICE, BOB, CONNECTION, SECRET, closes, document, says, world
 from tests.integration.integrations.conftest import reply, serving
-from tests.unit.integrations.memory_tokens import MemoryTokens
-
-ALICE, BOB, CONNECTION = UUID(int=1), UUID(int=2), UUID(int=10)
-NOW = "2026-01-02T03:04:05Z"
-SECRET = "xoxb-very-secret-token"
-ALICES = OpenedConnection("chat", ConnectionValues("bot", {}, {"token": SECRET}), id=CONNECTION, owner=ALICE)
-
-
-def document(port, **more):
-    """A small service: one action, one list in pages, one poll, one that runs inside."""
-    base = f"http://127.0.0.1:{port}"
-    params = {"type": "object", "properties": {"text": {"type": "string"}, "room": {"type": "string"}}}
-    return {
-        "module": "chat",
-        "name": "Chat",
-        "base_url": base,
-        "allowed_hosts": [f"127.0.0.1:{port}"],
-        "auth": [
-            {"id": "none", "type": "none"},
-            {"id": "bot", "type": "bearer", "test": {"path": "/me"}, "label": "{{ response.body.name }}"},
-        ],
-        "capabilities": [
-            {
-                "capability": "chat.post",
-                "kind": "action",
-                "name": "Post",
-                "params": params,
-                "request": {"method": "POST", "path": "/post", "body": {"text": "{{ params.text }}"}},
-                "response": {"output": {"id": "{{ response.body.id }}"}},
-                "idempotency": {"class": "keyed"},
-                "scopes": ["chat:write"],
-            }
-            | more,
-            {
-                "capability": "chat.list",
-                "kind": "action",
-                "name": "List",
-                "params": params,
-                "request": {"path": "/list"},
-                "pagination": {
-                    "type": "cursor",
-                    "next": "{{ response.body.next }}",
-                    "send": {"in": "query", "name": "c"},
-                },
-                "response": {"items": "{{ response.body.items }}", "output": {"all": "{{ items }}"}},
-            },
-            {
-                "capability": "chat.new",
-                "kind": "trigger",
-                "name": "New",
-                "params": params,
-                "request": {"path": "/list"},
-                "response": {"items": "{{ response.body.items }}", "item": {"n": "{{ item }}"}},
-                "poll": {"every": "PT1M", "key": "{{ item }}"},
-            },
-        ],
-    }
-
-
-@dataclass
-class FakeCapabilities:
-    """One module in version 1."""
-
-    chat: object
-    away: bool = False
-
-    async def pinned(self, capability, version):
-        """The capability, if it is version 1 of it."""
-        if self.away:
-            raise Unavailable
-        if version != 1 or capability not in self.chat.capabilities:
-            raise NotFound
-        return self.chat.capabilities[capability]
-
-    async def module(self, module_id):
-        """The module."""
-        if module_id != self.chat.id:
-            raise NotFound
-        return self.chat
-
-
-@dataclass
-class FakeConnections:
-    """One connection, of Alice."""
-
-    opened: OpenedConnection = ALICES
-    error: Exception | None = None
-    marked: list = field(default_factory=list)
-
-    async def open(self, user_id, connection_id):
-        """Alice's own connection, or nothing."""
-        if self.error:
-            raise self.error
-        if (user_id, connection_id) != (ALICE, CONNECTION):
-            raise NotFound
-        return self.opened
-
-    async def mark_needs_reauth(self, opened, reason):
-        """Remember it."""
-        self.marked.append((opened.owner, opened.id, reason))
-
-
-@dataclass
-class World:
-    """A client, the server behind it and the fakes between."""
-
-    client: IntegrationClient
-    server: object
-    capabilities: FakeCapabilities
-    connections: FakeConnections
-    database: list
-
-    def call(self, capability="chat.post", **more) -> Call:
-        """A call of Alice's with her connection."""
-        given = {"id": "c1", "user_id": ALICE, "version": 1, "params": {"text": "hi"}, "connection_id": CONNECTION}
-        return Call(capability=capability, now=NOW, **{**given, "timeout_s": 5.0, **more})
-
-    async def perform(self, capability="chat.post", **more):
-        """Perform such a call."""
-        return await self.client.perform(self.call(capability, **more))
-
-
-@asynccontextmanager
-async def world(answer, *, limits=profiles["default"], clock=None, own_urls=None, **more) -> AsyncIterator[World]:
-    """A client whose only service answers with `answer`."""
-    async with serving(answer) as server:
-        capabilities = FakeCapabilities(parse_module(document(server.port, **more)))
-        connections, database = FakeConnections(), [1000.0]
-        client = IntegrationClient(
-            capabilities=capabilities,
-            connections=connections,
-            tokens=MemoryTokens(),
-            transport=Transport(guard=EgressGuard(["127.0.0.0/8"]), own_urls=own_urls(server.port) if own_urls else ()),
-            clock=clock or SystemClock(),
-            conduct=Conduct(limits=limits),
-            database_time=lambda: database[0],
-            internal={"echo": _Echo()},
-        )
-        yield World(client, server, capabilities, connections, database)
-        await client.close()
-
-
-class _Echo:
-    """An executor that says back what it was given."""
-
-    async def perform(self, job):
-        """Its parameters."""
-        return Succeeded(dict(job.call.params))
-
-    async def test(self, connection):
-        """Whose it is."""
-        return Succeeded({"label": connection.config["who"]})
-
-
-def says(body, status="200 OK", *headers):
-    """A server that always says this JSON."""
-
-    async def answer(_, writer):
-        writer.write(reply(json.dumps(body).encode(), "Content-Type: application/json", *headers, status=status))
-
-    return answer
-
-
-async def closes(_, writer):
-    """A server that reads and closes."""
-    writer.close()
 
 
 async def test_a_call_succeeds():
@@ -420,116 +246,11 @@ async def test_one_deadline_for_the_whole_call():
         assert len(w.server.received) < 8
 
 
-async def test_a_429_pauses_its_kind_only():
-    """After "slow down" the same capability waits without sending; another one does not."""
-    async with world(says({"items": []}, "429 Slow", "Retry-After: 60")) as w:
-        first = await w.perform(id="a")
-        assert (first.error_class, first.retry_after_s, first.sent) == (ErrorClass.RATE_LIMITED, 60.0, True)
-        second = await w.perform(id="b")
-        assert (second.error_class, second.sent) == (ErrorClass.RATE_LIMITED, False)
-        assert 55 < second.retry_after_s <= 60
-        assert (await w.perform("chat.list", id="c")).sent
-        assert len(w.server.received) == 2
-
-
-async def test_declared_limits_hold():
-    """Two per minute and room: the third in one room waits in the database, another room goes on."""
-    limits = [{"scope": "param:room", "limit": 2, "per": "PT1M"}]
-    async with world(says({"id": 1}), rate_limits=limits) as w:
-        rooms = ["a", "a", "a", "b"]
-        outcomes = [await w.perform(id=f"c{n}", params={"room": room}) for n, room in enumerate(rooms)]
-    assert [isinstance(outcome, Succeeded) for outcome in outcomes] == [True, True, False, True]
-    assert (outcomes[2].code, outcomes[2].sent, outcomes[2].retry_after_s > 50) == ("rate_limited", False, True)
-
-
-async def test_a_short_wait_is_waited():
-    """A wait of less than a second is no failure."""
-    async with world(says({"id": 1}), rate_limits=[{"scope": "connection", "limit": 1, "per": "PT0.2S"}]) as w:
-        outcomes = [await w.perform(id=f"c{n}") for n in range(3)]
-    assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
-
-
-async def test_nobody_fills_a_host_alone():
-    """Beyond the cap of one user at one host a call is put off; another user's goes."""
-    gate, arrived = asyncio.Event(), asyncio.Event()
-
-    async def answer(_, writer):
-        arrived.set()
-        await gate.wait()
-        writer.write(reply(b'{"id": 1}', "Content-Type: application/json"))
-
-    async with world(answer, limits=Limits(calls_in_flight=1)) as w:
-        slow = asyncio.create_task(w.perform(id="slow"))
-        await arrived.wait()
-        refused = await w.perform(id="more")
-        bobs = asyncio.create_task(w.perform(id="bobs", user_id=BOB, connection_id=None))
-        assert (refused.code, refused.sent) == ("too_many_in_flight", False)
-        gate.set()
-        assert isinstance(await slow, Succeeded)
-        assert isinstance(await bobs, Succeeded)
-
-
-async def test_a_user_may_call_a_host_so_often_a_second():
-    """Ten a second go, what is beyond that waits; another user has calls of their own."""
-    async with world(says({"id": 1}), limits=Limits(calls_per_s=10)) as w:
-        outcomes = await asyncio.gather(*(w.perform(id=f"c{n}") for n in range(25)))
-        bobs = await w.perform(id="bobs", user_id=BOB, connection_id=None)
-    late = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
-    assert len(w.server.received) == 21
-    assert {(one.code, one.sent, is_counted(one)) for one in late} == {("rate_limited", False, False)}
-    assert isinstance(bobs, Succeeded)
-
-
 async def test_an_answer_is_no_larger_than_this_service_takes():
     """What the operator allows bounds what a capability may ask for."""
     async with world(says({"text": "x" * 2_000_000}), limits=Limits(response_mib=1)) as w:
         outcome = await w.perform()
     assert outcome.code == "response_too_large"
-
-
-@dataclass
-class Clock(SystemClock):
-    """A clock whose seconds a test moves on; waiting is as it is."""
-
-    ahead_s: float = 0.0
-
-    def monotonic(self):
-        """Seconds, and those that the test added."""
-        return super().monotonic() + self.ahead_s
-
-
-@pytest.mark.parametrize(
-    ("answer", "opens"),
-    [
-        (says({}, "500 Oops"), True),
-        (says({}, "503 Away", "Retry-After: 1"), True),
-        (closes, True),
-        (says({}, "429 Slow"), False),
-        (says({}, "404 No"), False),
-        (says({"id": 1}), False),
-    ],
-    ids=["500", "503", "closed", "429", "404", "200"],
-)
-async def test_a_host_in_trouble_is_left_alone(answer, opens):
-    """After twenty failures nothing is sent for thirty seconds, then one probe; a 4xx is an answer."""
-    clock = Clock()
-    async with world(answer, clock=clock) as w:
-        for n in range(20):
-            await w.perform(id=f"c{n}")
-        seen = len(w.server.received)
-        behind = await w.perform(id="behind")
-        assert (len(w.server.received) == seen) is opens
-        if not opens:
-            return
-        assert (behind.code, behind.sent, is_counted(behind)) == ("breaker_open", False, False)
-        assert 25 < behind.retry_after_s <= 35
-        other = await w.perform(id="bobs", user_id=BOB, connection_id=None)
-        assert other.code != "breaker_open"
-        seen = len(w.server.received)
-        clock.ahead_s = 31.0
-        outcomes = await asyncio.gather(*(w.perform(id=f"later{n}") for n in range(5)))
-        assert len(w.server.received) == seen + 1
-        assert sum(one.code == "breaker_open" for one in outcomes) == 4
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -544,35 +265,6 @@ async def test_calls_to_ourselves_say_how_deep_they_are(own):
         await w.perform("chat.new", id="c2")
     assert (b"taske-depth: 3\r\n" in w.server.received[0].lower()) is own
     assert b"taske-depth" not in w.server.received[1].lower()
-
-
-async def test_nobody_there_is_trouble_too():
-    """Connections that are refused open a breaker like answers with 500."""
-    async with world(says({})) as w:
-        pass
-    async with world(says({})) as other:
-        other.client._capabilities = w.capabilities
-        outcomes = [await other.perform(id=f"c{n}") for n in range(21)]
-    assert [one.code for one in outcomes[:20]] == ["connect_failed"] * 20
-    assert outcomes[20].code == "breaker_open"
-
-
-async def test_three_users_in_trouble_close_a_host_to_all():
-    """Three users whose calls fail keep a fourth from trying, too."""
-    async with world(says({}, "500 Oops")) as w:
-        for n in range(21):
-            await w.perform(id=f"c{n}", user_id=UUID(int=100 + n % 3), connection_id=None)
-        outcome = await w.perform(id="fourth", user_id=UUID(int=200), connection_id=None)
-    assert outcome.code == "breaker_open"
-
-
-async def test_repeated_calls_have_a_budget():
-    """Beyond one a second and a tenth of the first ones a retry waits; a first attempt goes."""
-    async with world(says({}, "404 No")) as w:  # no breaker opens for it
-        outcomes = [await w.perform(id=f"c{n}", is_retry=True) for n in range(12)]
-        first = await w.perform(id="first")
-    assert [one.code for one in outcomes].count("retry_budget") <= 2
-    assert first.code != "retry_budget"
 
 
 async def test_a_call_is_made_once_and_its_outcome_kept():

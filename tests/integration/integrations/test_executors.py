@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult
+from aiosmtpd.smtp import AuthResult
 
 from taske_ray.catalog.registry import load_modules
 from taske_ray.core.call import Call
@@ -26,6 +26,7 @@ from taske_ray.integrations.executors.postgres import Postgres
 from taske_ray.integrations.executors.smtp import SmtpAccount
 from taske_ray.integrations.transport import Transport
 from tests.facts import wait_until
+from tests.integration.integrations.inbox import receiving
 
 pytestmark = pytest.mark.integration
 
@@ -42,25 +43,6 @@ def job(name, params, connection, **more):
     return Job(call, capability, connection)
 
 
-class Inbox:
-    """Keeps what arrives; refuses one address."""
-
-    def __init__(self):
-        self.envelopes = []
-
-    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802 - the library's name
-        """Bounce unknown people."""
-        if address.startswith("nobody"):
-            return "550 no such user"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - the library's name
-        """Keep it."""
-        self.envelopes.append(envelope)
-        return "250 OK"
-
-
 def known(_server, _session, _envelope, _mechanism, data):
     """One user with one password."""
     return AuthResult(success=(data.login, data.password) == (b"mina", b"s3cret-pass"), handled=False)
@@ -69,15 +51,8 @@ def known(_server, _session, _envelope, _mechanism, data):
 @pytest.fixture
 async def inbox():
     """A running SMTP server that wants a login."""
-    handler = Inbox()
-
-    def made():
-        return SMTP(handler, authenticator=known, auth_require_tls=False, auth_required=True, enable_SMTPUTF8=True)
-
-    server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
-    handler.port = server.sockets[0].getsockname()[1]
-    yield handler
-    server.close()
+    async with receiving(authenticator=known, auth_require_tls=False, auth_required=True) as found:
+        yield found
 
 
 def account(port, **secret):

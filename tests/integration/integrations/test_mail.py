@@ -5,12 +5,12 @@ import email
 from email.policy import default
 
 import pytest
-from aiosmtpd.smtp import SMTP
 
 from taske_ray.core.outcome import ErrorClass
 from taske_ray.errors import Invalid, StartRefused
 from taske_ray.integrations.failures import MaybeSent, NotSent, Refused
 from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail, write_message
+from tests.integration.integrations.inbox import receiving
 
 MAIL = Mail(["bob@example.com"], "안녕 hello", "plain text", None, "<mail_1@taske>", "Taske <taske@example.com>")
 
@@ -20,35 +20,11 @@ def mail(**changes):
     return Mail(**{**{name: getattr(MAIL, name) for name in Mail.__slots__}, **changes})
 
 
-class Inbox:
-    """Keeps what arrives; refuses one address, and everything with a certain subject."""
-
-    def __init__(self):
-        self.envelopes = []
-
-    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802 - the library's name
-        """Bounce unknown people."""
-        if address.startswith("nobody"):
-            return "550 no such user"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - the library's name
-        """Keep it, or ask for later."""
-        if b"busy" in envelope.content:
-            return "451 try later"
-        self.envelopes.append(envelope)
-        return "250 OK"
-
-
 @pytest.fixture
 async def inbox():
-    """A running SMTP server with its address."""
-    handler = Inbox()
-    server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler, enable_SMTPUTF8=True), "127.0.0.1", 0)
-    handler.url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield handler
-    server.close()
+    """A running SMTP server."""
+    async with receiving() as found:
+        yield found
 
 
 def parsed(envelope):

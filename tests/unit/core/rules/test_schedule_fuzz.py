@@ -2,7 +2,6 @@
 
 # ruff: noqa: RUF001 - digits that only look like digits are the point
 
-import sys
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from taske_ray.core.interval import parse_interval
 from taske_ray.core.schedule import parse_cron
 from taske_ray.errors import Invalid
+from tests.unit.core.counting import counted
 
 MOST_CALLS = 20_000
 SOUP = (
@@ -43,32 +43,17 @@ def _schedule(expression, zone):
         return error
 
 
-def _calls(act):
-    """The result of `act`, and how many calls it makes."""
-    count = 0
-
-    def count_calls(_frame, event, _argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(count_calls)
-    try:
-        return act(), count
-    finally:
-        sys.setprofile(None)
-
-
 @quick
 @given(expressions, zones, instants)
 def test_any_expression_is_a_schedule_or_an_error(expression, zone, after):
     """Nothing but Invalid comes out, with the field; a schedule moves forward, soon, and without end."""
-    found, calls = _calls(lambda: _schedule(expression, zone))
+    found, calls = counted(lambda: _schedule(expression, zone))
     assert calls < 50 * MOST_CALLS
     if isinstance(found, Invalid):
         assert {error.pointer for error in found.errors} <= {"/cron", "/timezone", ""}
         assert found.errors
         return
-    following, calls = _calls(lambda: found.next_after(after))
+    following, calls = counted(lambda: found.next_after(after))
     assert calls < MOST_CALLS
     assert following is not None
     assert following > after

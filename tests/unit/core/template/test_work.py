@@ -4,7 +4,6 @@
 """
 
 import itertools
-import sys
 
 import pytest
 
@@ -12,31 +11,16 @@ from taske_ray.core.template import limits
 from taske_ray.core.template.filters import times
 from tests.bench.renderings import templates
 from tests.bench.templates import compiled, rendered
+from tests.unit.core.counting import counted
 
 CALLS_OF_1000_UNITS = 120  # a call takes 40 ns at least, a unit is 5
 OVERHEAD_UNITS = 2_000
 EVERY = 197
 
 
-def calls_of(template):
-    """How many calls a rendering makes, and the units that it is charged."""
-    count = 0
-
-    def count_calls(_frame, event, _argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(count_calls)
-    try:
-        units = rendered(template)
-    finally:
-        sys.setprofile(None)
-    return count, units
-
-
 def is_paid(template):
     """Whether the units of a rendering cover its calls."""
-    calls, units = calls_of(template)
+    units, calls = counted(lambda: rendered(template))
     return calls <= (units + OVERHEAD_UNITS) * CALLS_OF_1000_UNITS / 1000
 
 
