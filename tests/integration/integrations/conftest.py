@@ -91,3 +91,18 @@ async def transport() -> AsyncIterator[Transport]:
     transport = Transport(guard=EgressGuard(["127.0.0.0/8"]))
     yield transport
     await transport.close()
+
+
+@pytest.fixture
+async def strict():
+    """A transport that may reach nothing but what the operator named."""
+    made = []
+
+    def make(*issuers):
+        transport = Transport(guard=EgressGuard([issuer.removeprefix("http://") for issuer in issuers]))
+        made.append(transport)
+        return transport
+
+    yield make
+    for transport in made:
+        await transport.close()

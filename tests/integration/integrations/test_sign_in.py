@@ -1,4 +1,4 @@
-"""Logging in at a provider: a real OpenID provider, GitHub's dialect, and everything an impostor can try."""
+"""Logging in at a provider: a real OpenID provider, and everything an impostor can try."""
 
 import asyncio
 import base64
@@ -12,48 +12,25 @@ from joserfc import jwk, jws
 from taske_ray.clock import SystemClock
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.sign_in import remembered
-from taske_ray.integrations.sign_in.github import GitHubProvider
-from taske_ray.integrations.sign_in.identity import Identity, ProviderAway, Return, SignInRefused, Visit
+from taske_ray.integrations.sign_in.identity import Identity, ProviderAway, SignInRefused
 from taske_ray.integrations.sign_in.openid import OpenIdProvider
 from taske_ray.integrations.transport import Transport
 from taske_ray.security.id_tokens import BadIdToken
 from taske_ray.security.pkce import challenge_of
 from taske_ray.settings import SocialLogin
 from tests.integration.integrations.conftest import reply, serving
-from tests.integration.providers import GitHub, Impostor, json_reply, query_of, real_provider
-
-BACK = "http://taske.test/auth/login/corp/callback"
-VERIFIER, NONCE = "v" * 43, "n" * 43
-VISIT = Visit(BACK, "s" * 43, challenge_of(VERIFIER), NONCE)
+from tests.integration.integrations.visits import BACK, NONCE, VERIFIER, VISIT, returned
+from tests.integration.providers import Impostor, json_reply, query_of, real_provider
 
 
 def urlsafe(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def returned(code="code", *, answered_by=None, verifier=VERIFIER, nonce=NONCE, redirect_uri=BACK):
-    return Return(redirect_uri, code, answered_by, verifier, nonce)
-
-
 def openid(issuer, transport, *, client_id="client", client_secret="secret"):
     return OpenIdProvider(
         SocialLogin("corp", client_id, client_secret, issuer), transport=transport, clock=SystemClock()
     )
-
-
-@pytest.fixture
-async def strict():
-    """A transport that may reach nothing but what the operator named."""
-    made = []
-
-    def make(*issuers):
-        transport = Transport(guard=EgressGuard([issuer.removeprefix("http://") for issuer in issuers]))
-        made.append(transport)
-        return transport
-
-    yield make
-    for transport in made:
-        await transport.close()
 
 
 @pytest.fixture
@@ -360,80 +337,3 @@ async def test_the_secret_goes_to_the_token_endpoint_alone(impostor, corp):
     assert seen["/token"][0] == httpx.BasicAuth("client", "secret")._auth_header
     assert seen["/token"][1]["code_verifier"] == VERIFIER
     assert seen["/jwks"] == seen["/.well-known/openid-configuration"] == (None, {})
-
-
-# GitHub ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def github():
-    """A strict stand-in for GitHub, as an Enterprise server."""
-    played = GitHub(redirect_uri=BACK)
-    async with serving(played) as server:
-        played.port = server.port
-        yield played
-
-
-def at_github(github, strict, **changes):
-    values = {"client_id": github.client_id, "client_secret": github.client_secret, **changes}
-    return GitHubProvider(SocialLogin("github", issuer=github.home, **values), transport=strict(github.home))
-
-
-async def test_github_says_who_it_is(github, strict):
-    """Its number and its primary verified address; the code works once."""
-    provider = at_github(github, strict)
-    code = query_of(github.consent(await provider.address(VISIT)))["code"]
-    assert await provider.identify(returned(code)) == Identity(
-        github.home, "583231", "octocat@example.com", email_verified=True
-    )
-    with pytest.raises(SignInRefused):
-        await provider.identify(returned(code))
-
-
-@pytest.mark.parametrize(
-    "addresses",
-    [
-        None, [], [{"email": "octocat@example.com", "primary": True, "verified": False}],
-        [{"email": "octocat@example.com", "primary": False, "verified": True}],
-        [{"email": "octocat@example.com", "primary": "true", "verified": True}],
-        [{"email": "octocat@example.com", "primary": True, "verified": "true"}],
-        [{"email": None, "primary": True, "verified": True}],
-        [{"email": "a@b.c", "primary": True, "verified": True}, {"email": "d@e.f", "primary": True, "verified": True}],
-    ],
-)  # fmt: skip
-async def test_github_addresses_count_when_primary_and_verified(github, strict, addresses):
-    """Anything but one primary, verified address is none; the person is known all the same."""
-    github.addresses = addresses
-    provider = at_github(github, strict)
-    code = query_of(github.consent(await provider.address(VISIT)))["code"]
-    found = await provider.identify(returned(code))
-    assert (found.subject, found.email, found.email_verified) == ("583231", None, False)
-
-
-@pytest.mark.parametrize("user", [{}, {"id": "583231"}, {"id": True}, {"id": 0}, {"id": None}, {"id": 1.5}])
-async def test_github_without_a_number_is_nobody(github, strict, user):
-    """Names can change hands; only the number says who it is."""
-    github.user = {"login": "octocat", **user}
-    provider = at_github(github, strict)
-    code = query_of(github.consent(await provider.address(VISIT)))["code"]
-    with pytest.raises(SignInRefused):
-        await provider.identify(returned(code))
-
-
-async def test_github_refuses_what_is_not_ours(github, strict):
-    """A wrong secret, verifier or redirect is a 200 with an error; another's answer is not even shown to it."""
-    provider = at_github(github, strict)
-
-    async def code():
-        return query_of(github.consent(await provider.address(VISIT)))["code"]
-
-    wrong = at_github(github, strict, client_secret="wrong")
-    for asked, answer in (
-        (wrong, returned(await code())),
-        (provider, returned(await code(), verifier="w" * 43)),
-        (provider, returned(await code(), redirect_uri=BACK + "x")),
-        (provider, returned(await code(), answered_by="https://evil.example")),
-    ):
-        with pytest.raises(SignInRefused):
-            await asked.identify(answer)
-    assert "/api/v3/user" not in github.asked

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from taske_ray.core.capability import CallContext, Capability, ConnectionValues, converse, parse_module
+from taske_ray.core.capability.tokens import Asking
 from taske_ray.core.http import HttpRequest, HttpResponse
 from taske_ray.errors import FieldError, Invalid
+from tests.unit.core.capability.token_talk import APP, NOW, TOKEN_URL
 
 _document: dict[str, Any] = {
     "module": "shop",
@@ -115,3 +117,20 @@ def answer(given: Any, request: HttpRequest) -> HttpResponse:
     if isinstance(given, int):
         return HttpResponse(given, {}, b"", request.url)
     return HttpResponse(200, {"content-type": "application/json"}, json.dumps(given).encode(), request.url)
+
+
+@pytest.fixture
+def asking(document):
+    """Makes an `Asking` of the document's second scheme: OAuth with these fields, or the scheme's other fields."""
+
+    def make(kind="oauth2_code", *, config=None, secret=None, app=APP, module=None, oauth=None, **scheme):
+        urls = {"authorize_url": "https://login.shop.example/authorize", "token_url": TOKEN_URL}
+        blocks = {"oauth": {**urls, **(oauth or {})}} if kind.startswith("oauth2") else {}
+        document["auth"][1] = {"id": "oauth", "type": kind, **blocks, **scheme}
+        document["allowed_hosts"] = ["api.shop.example", "login.shop.example"]
+        document.update(module or {})
+        found = parse_module(document)
+        connection = ConnectionValues("oauth", config or {}, secret or {})
+        return Asking(found, found.auth["oauth"], connection, NOW, app)
+
+    return make

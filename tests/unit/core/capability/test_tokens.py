@@ -2,14 +2,11 @@
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl
+from datetime import timedelta
 
 import pytest
 
-from taske_ray.core.capability import ConnectionValues, parse_module
 from taske_ray.core.capability.tokens import (
-    Asking,
     Completed,
     OAuthClient,
     Standing,
@@ -23,58 +20,7 @@ from taske_ray.core.capability.tokens import (
 )
 from taske_ray.core.http import HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-TOKEN_URL = "https://login.shop.example/token"
-APP = OAuthClient("our-app", "app-s3cret/+ü")
-LOGIN = {"code": "the-code-1234", "verifier": "v" * 43, "redirect_uri": "https://taske.example/callback"}
-
-
-@pytest.fixture
-def asking(document):
-    """Makes an `Asking` of the document's second scheme: OAuth with these fields, or the scheme's other fields."""
-
-    def make(kind="oauth2_code", *, config=None, secret=None, app=APP, module=None, oauth=None, **scheme):
-        urls = {"authorize_url": "https://login.shop.example/authorize", "token_url": TOKEN_URL}
-        blocks = {"oauth": {**urls, **(oauth or {})}} if kind.startswith("oauth2") else {}
-        document["auth"][1] = {"id": "oauth", "type": kind, **blocks, **scheme}
-        document["allowed_hosts"] = ["api.shop.example", "login.shop.example"]
-        document.update(module or {})
-        found = parse_module(document)
-        connection = ConnectionValues("oauth", config or {}, secret or {})
-        return Asking(found, found.auth["oauth"], connection, NOW, app)
-
-    return make
-
-
-def played(flow, *answers):
-    """(requests, result) of a conversation with these answers."""
-    requests, waiting = [], list(answers)
-    try:
-        requests.append(next(flow))
-        while waiting:
-            requests.append(flow.send(_response(waiting.pop(0))))
-    except StopIteration as end:
-        assert not waiting, "more answers than requests"
-        return requests, end.value
-    raise AssertionError("one request more than answers")
-
-
-def _response(given):
-    if isinstance(given, HttpResponse):
-        return given
-    status, body = given if isinstance(given, tuple) else (200, given)
-    return HttpResponse(status, {"content-type": "application/json"}, json.dumps(body).encode())
-
-
-def form(request):
-    """The parameters of a form."""
-    return dict(parse_qsl(request.body.decode()))
-
-
-def never(*_):
-    """Nothing is to be signed."""
-    raise AssertionError
+from tests.unit.core.capability.token_talk import APP, LOGIN, NOW, TOKEN_URL, form, never, played
 
 
 def test_a_code_is_exchanged(asking):
@@ -280,119 +226,6 @@ def test_nothing_to_refresh_with(asking):
     requests, failed = played(renew(asking(), never))
     assert requests == []
     assert (failed.error_class, failed.code) == (ErrorClass.AUTH_REVOKED, "not_refreshable")
-
-
-def test_client_credentials(asking):
-    """The client gets a token of its own for the base scopes; a refresh token is not kept."""
-    one = asking("oauth2_client_credentials", oauth={"base_scopes": ["a", "b"], "scope_separator": ","})
-    (request,), tokens = played(renew(one, never), {"access_token": "a-1", "refresh_token": "r-1", "expires_in": 60})
-    assert form(request)["grant_type"] == "client_credentials"
-    assert form(request)["scope"] == "a,b"
-    assert (tokens.access, tokens.refresh) == ("a-1", None)
-
-
-TOKEN = {
-    "fields": {
-        "type": "object",
-        "properties": {"user": {"type": "string"}, "pin": {"type": "string", "x-secret": True}},
-    },
-    "token": {
-        "request": {
-            "method": "POST",
-            "path": "/login",
-            "body": {"u": "{{ conn.config.user }}", "p": "{{ conn.secret.pin }}"},
-        },
-        "access": "{{ response.body.session.id }}",
-        "expires_in": "{{ response.body.session.ttl }}",
-    },
-}
-HELD = {"config": {"user": "ali"}, "secret": {"pin": "5ecret", "access_token": "old-token"}}
-
-
-def test_a_token_request(asking):
-    """A module logs in by a request of its own, without the old token on it; the answer's token is kept."""
-    (request,), tokens = played(
-        renew(asking("token_request", **TOKEN, **HELD), never), {"session": {"id": "s-1", "ttl": 60}}
-    )
-    assert (request.url, json.loads(request.body)) == ("https://api.shop.example/v1/login", {"u": "ali", "p": "5ecret"})
-    assert "authorization" not in request.headers
-    assert request.credentialed
-    assert "5ecret" not in str(request.shown)
-    assert (tokens.access, tokens.expires_at) == ("s-1", NOW + timedelta(seconds=60))
-
-
-@pytest.mark.parametrize(
-    ("answer", "error_class", "code"),
-    [
-        ((401, {"message": "wrong 5ecret"}), ErrorClass.AUTH_REVOKED, "http_error"),
-        ((503, {}), ErrorClass.TRANSIENT, "http_error"),
-        ((200, {"session": {"id": 7}}), ErrorClass.INVALID, "bad_token_answer"),
-        ((200, {"session": {"id": None}}), ErrorClass.INVALID, "bad_token_answer"),
-        ((200, {"blocked": True}), ErrorClass.AUTH_REVOKED, "service_error"),
-    ],
-)
-def test_a_token_request_that_fails(asking, answer, error_class, code):
-    """The module's error rules judge a login; a wrong password is for the user to mend."""
-    errors = {"errors": [{"when": "response.body.blocked", "class": "auth_revoked"}]}
-    failed = played(renew(asking("token_request", **TOKEN, **HELD, module=errors), never), answer)[1]
-    assert (failed.error_class, failed.code) == (error_class, code)
-    assert "5ecret" not in failed.message
-
-
-JWT = {
-    "fields": {
-        "type": "object",
-        "properties": {"mail": {"type": "string"}, "key": {"type": "string", "x-secret": True}},
-    },
-    "jwt": {
-        "key": "{{ conn.secret.key }}",
-        "claims": {"iss": "{{ conn.config.mail }}", "aud": TOKEN_URL, "exp": 1},
-        "header": {"kid": "k1"},
-        "algorithm": "HS256",
-        "key_encoding": "hex",
-        "lifetime_s": 600,
-    },
-}
-SERVICE_ACCOUNT = {"config": {"mail": "robot@shop.example"}, "secret": {"key": "00ff"}}
-
-
-def test_a_signed_assertion_is_the_token(asking):
-    """Claims and header are the document's, times are ours; nobody is asked."""
-    signed = []
-
-    def sign(*given):
-        signed.append(given)
-        return "h.c.s"
-
-    requests, tokens = played(renew(asking("jwt_bearer", **JWT, **SERVICE_ACCOUNT), sign))
-    now = int(NOW.timestamp())
-    claims = {"iss": "robot@shop.example", "aud": TOKEN_URL, "iat": now, "exp": now + 600}
-    assert signed == [("HS256", b"\x00\xff", {"kid": "k1"}, claims)]
-    assert requests == []
-    assert (tokens.access, tokens.expires_at) == ("h.c.s", NOW + timedelta(seconds=600))
-
-
-def test_a_signed_assertion_is_exchanged(asking):
-    """With a token address the assertion is sent there (RFC 7523) and the answer's token is kept."""
-    jwt = {**JWT, "jwt": {**JWT["jwt"], "token_url": TOKEN_URL}}
-    one = asking("jwt_bearer", **jwt, **SERVICE_ACCOUNT)
-    (request,), tokens = played(renew(one, lambda *_: "h.c.s"), {"access_token": "a-1", "expires_in": 3600})
-    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    assert (request.url, form(request)) == (TOKEN_URL, {"grant_type": grant, "assertion": "h.c.s"})
-    assert (tokens.access, tokens.expires_at) == ("a-1", NOW + timedelta(hours=1))
-
-
-@pytest.mark.parametrize(("key", "encoding"), [("xyz", "hex"), ("!", "base64"), ("whatever", "utf8")])
-def test_a_key_that_is_none(asking, key, encoding):
-    """A key that cannot be read or does not fit is the connection's fault, and is not quoted."""
-
-    def sign(*_):
-        raise ValueError(key)
-
-    jwt = {**JWT, "jwt": {**JWT["jwt"], "key_encoding": encoding}}
-    failed = played(renew(asking("jwt_bearer", **jwt, secret={"key": key}, config={"mail": "m"}), sign))[1]
-    assert (failed.error_class, failed.code) == (ErrorClass.INVALID, "bad_key")
-    assert key not in failed.message.split()
 
 
 def test_a_connection_is_completed(asking):

@@ -1,66 +1,21 @@
 """The engine's brain: what is written and called next, for every outcome."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from taske_ray.core.delay import wake_at
-from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
-from taske_ray.core.progress import Decision, adopt, after, lost_call, resolve, sleep, start
-from taske_ray.core.retry import RetryPolicy, never_began
-from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, StepStatus, can_move
+from taske_ray.core.outcome import ErrorClass, Succeeded, Unknown
+from taske_ray.core.progress import after, resolve, sleep, start
+from taske_ray.core.retry import RetryPolicy
+from taske_ray.core.run import Attempt, AttemptStatus, RunStatus, StepStatus, can_move
 from taske_ray.core.size import is_larger
-from taske_ray.errors import Invalid, TemplateError
+from taske_ray.errors import Invalid
 from taske_ray.limits import Limits
-
-now = datetime(2027, 5, 4, 12, tzinfo=UTC)
-empty = Progress({"n": 1}, {"id": "run_1"}, {"name": "t"})
-
-
-class Template:
-    """A template that is a function of its scope."""
-
-    def __init__(self, function):
-        self.evaluate = function
-
-
-def undefined(_scope):
-    raise TemplateError("template_undefined", "trigger.output.x is missing", "/text")
-
-
-def action(number: int, params=lambda _scope: {}, condition=None, **more: object) -> Action:
-    test = None if condition is None else Template(condition)
-    return Action(number, f"action{number}", "http.request", 1, Template(params), test, **more)
-
-
-def safe(_action, _params):
-    return "safe"
-
-
-def ask(_action, _params):
-    return "ask"
-
-
-def dispatched(decision: Decision) -> Attempt:
-    return Attempt(decision.call.attempt, AttemptStatus.DISPATCHED, now)
-
-
-def digest(actions, decision, outcome, *, classify=safe, jitter=1.0) -> Decision:
-    """The decision after the call of an earlier decision ended like this."""
-    step = decision.call.step.number
-    attempt = dispatched(decision)
-    return after(actions, decision.progress, step, attempt, outcome, classify=classify, now=now, jitter=jitter)
-
-
-def begun(actions) -> Decision:
-    return start(actions, empty, safe, now)
-
-
-def failed(error_class: str, **more: object) -> Failed:
-    return Failed(ErrorClass(error_class), "http_error", "no", http_status=500, **more)
+from tests.unit.core.rules.decisions import action, ask, begun, digest, dispatched, empty, failed, now, safe, undefined
 
 
 def test_a_fresh_run_opens_its_first_step():
@@ -224,90 +179,6 @@ def test_a_read_without_an_answer_has_failed():
     assert (decision.status, decision.steps[0].status) == (RunStatus.FAILED, StepStatus.FAILED)
     assert (decision.error["class"], decision.error["code"]) == ("transient", "timeout")
     assert decision.closed.status is AttemptStatus.UNKNOWN
-
-
-@pytest.mark.parametrize("status", ["dispatched", "unknown"])
-def test_a_taken_over_run_sends_again_or_parks(status):
-    """A call whose process died is unknown: a safe one goes out as the next attempt, an `ask` one parks."""
-    actions = [action(1)]
-    first = begun(actions)
-    step = first.call.step.with_attempt(replace(dispatched(first), status=AttemptStatus(status)))
-    taken = first.progress.with_step(step)
-    again = start(actions, taken, safe, now)
-    assert (again.status, again.call.attempt) == (RunStatus.RUNNING, 2)
-    assert (again.closed is not None) == (status == "dispatched")
-    parked = start(actions, taken, ask, now)
-    assert (parked.status, parked.steps[0].attempts[-1].status) == ("needs_attention", AttemptStatus.UNKNOWN)
-
-
-def taken_over(actions, status="unknown") -> Progress:
-    """A run whose owner died in its first call."""
-    first = begun(actions)
-    step = first.call.step.with_attempt(replace(dispatched(first), status=AttemptStatus(status)))
-    return first.progress.with_step(step)
-
-
-@pytest.mark.parametrize("status", ["dispatched", "unknown"])
-def test_an_outcome_that_the_client_still_knew_is_adopted(status):
-    """The answer that nobody recorded closes its attempt; the run goes on without a second call, whatever the class."""
-    actions = [action(1), action(2)]
-    taken = taken_over(actions, status)
-    decision = adopt(actions, taken, Succeeded({"n": 1}), classify=ask, now=now, jitter=0.5)
-    assert (decision.status, decision.closed.status, decision.closed_step) == ("running", AttemptStatus.SUCCEEDED, 1)
-    assert decision.progress.steps[1].output == {"n": 1}
-    assert (decision.call.step.number, decision.call.attempt) == (2, 1)
-
-
-def test_a_call_that_never_began_is_made_at_once_and_costs_nothing():
-    """Its attempt is failed and not sent, does not count, and even an `ask` call goes out under the next number."""
-    actions = [action(1)]
-    taken = taken_over(actions)
-    never = Failed(ErrorClass.TRANSIENT, never_began, "nothing was sent", sent=False)
-    decision = adopt(actions, taken, never, classify=ask, now=now, jitter=0.5)
-    assert (decision.status, decision.call.attempt) == (RunStatus.RUNNING, 2)
-    assert (decision.closed.status, decision.closed.sent, decision.closed.counted) == ("failed", False, False)
-
-
-def test_an_adopted_unknown_follows_the_class():
-    """A client that cannot know either leaves the decision to the policy."""
-    decision = adopt([action(1)], taken_over([action(1)]), Unknown("?"), classify=ask, now=now, jitter=0.5)
-    assert decision.status == RunStatus.NEEDS_ATTENTION
-
-
-def test_only_an_open_call_is_asked_for():
-    """Fresh runs, runs between steps and runs that a person decided about have nobody to ask."""
-    actions = [action(1), action(2)]
-    done = digest(actions, begun(actions), Succeeded(1)).progress.steps[1]
-    parked = digest(actions, begun(actions), Unknown("?"), classify=ask).progress
-    resent = resolve(parked, "resend", on_error="stop").progress
-    assert [lost_call(actions, one) for one in (empty, empty.with_step(done), resent)] == [None, None, None]
-    assert lost_call(actions, taken_over(actions)).attempt == 1
-
-
-def test_an_unknown_outcome_that_was_recorded_is_not_asked_for_again():
-    """A run that waited after a lost answer sends the next attempt; the first one stays unknown."""
-    actions = [action(1)]
-    waited = digest(actions, begun(actions), Unknown("reset", "reset")).progress
-    assert waited.steps[1].attempts[-1].status is AttemptStatus.UNKNOWN
-    assert lost_call(actions, waited) is None
-    decision = start(actions, waited, safe, now)
-    assert (decision.status, decision.call.attempt, decision.closed) == (RunStatus.RUNNING, 2, None)
-
-
-def test_a_run_taken_over_between_steps_goes_on():
-    """What is recorded is not repeated."""
-    actions = [action(1), action(2)]
-    done = digest(actions, begun(actions), Succeeded(1)).progress.steps[1]
-    decision = start(actions, empty.with_step(done), safe, now)
-    assert [step.number for step in decision.steps] == [2]
-
-
-def test_a_run_taken_over_after_its_end_only_ends():
-    """With all steps recorded there is only the terminal state to write (C14)."""
-    actions = [action(1)]
-    done = digest(actions, begun(actions), Succeeded(1)).progress
-    decision = start(actions, done, safe, now)
-    assert (decision.status, decision.steps, decision.call) == (RunStatus.SUCCEEDED, (), None)
 
 
 @pytest.mark.parametrize(
