@@ -1,6 +1,5 @@
 """The pulse of an actor: what is ended when nothing answers, and what is left in peace."""
 
-import asyncio
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 from actors import cluster
 from actors.cluster import ActorEnded
 from actors.pulse import HOST, REPLICA, Pulse
+from tests.facts import until
 
 
 class Ray:
@@ -63,11 +63,13 @@ def busy():
     started.wait()
 
 
-async def missed(pulse, count, pause_s=0.0):
-    """Let so many pings go without an answer."""
+async def missed(pulse, count, busy=None):
+    """Let so many pings go without an answer; between them a busy process runs, however much else the machine has."""
     for _ in range(count):
         assert not await pulse.beats()
-        await asyncio.sleep(pause_s)
+        if busy is not None:
+            used = busy.cpu_times()
+            await until(lambda used=used: busy.cpu_times() != used, 30, "the process to run")
 
 
 async def answered(pulse, ray, process):
@@ -103,7 +105,7 @@ async def test_a_busy_actor_is_given_more_time(ray, busy):
     """While its process runs it may only be slow: five misses in a row, not four."""
     pulse = Pulse("a", here=True)
     await answered(pulse, ray, busy)
-    await missed(pulse, HOST.silent - 1, pause_s=0.1)
+    await missed(pulse, HOST.silent - 1, busy)
     assert lives(busy)
     await missed(pulse, 1)
     assert is_gone(busy)
@@ -113,7 +115,7 @@ async def test_a_busy_replica_is_left_to_serve(ray, busy):
     """However long it takes, we end only what is frozen there."""
     pulse = Pulse("a", here=True, patience=REPLICA, ours=False)
     await answered(pulse, ray, busy)
-    await missed(pulse, 3 * HOST.silent, pause_s=0.1)
+    await missed(pulse, 3 * HOST.silent, busy)
     assert lives(busy)
 
 
