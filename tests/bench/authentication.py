@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -17,11 +16,10 @@ from pathlib import Path
 
 from taske_ray.bootstrap import account_services, authentication_of
 from taske_ray.db.database import Database
-from taske_ray.db.embedded import EmbeddedPostgres
-from taske_ray.db.migrate import upgrade
 from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.origin import nowhere
 from taske_ray.settings import Settings
+from tests.bench.database import temporary_database
 
 BOUND_S = 0.001
 EMAIL, PASSWORD = "bench@example.com", "seven green bottles"
@@ -69,14 +67,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=2000)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedPostgres(Path(folder))
-        server.start()
-        try:
-            upgrade(server.admin_url)
-            found = asyncio.run(measure(server.admin_url, Path(folder), arguments.calls, 40))
-        finally:
-            server.stop()
+    with temporary_database() as (url, folder):
+        found = asyncio.run(measure(url, folder, arguments.calls, 40))
     for name, each in found.items():
         low, high = statistics.median(each) * 1000, statistics.quantiles(each, n=100)[98] * 1000
         sys.stdout.write(f"{name:<14} p50 {low:7.3f} ms   p99 {high:7.3f} ms\n")

@@ -11,7 +11,6 @@ import contextlib
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,13 +20,12 @@ import psycopg
 
 from taske_ray.bootstrap import AccountServices, account_services
 from taske_ray.db.database import Database
-from taske_ray.db.embedded import EmbeddedPostgres
-from taske_ray.db.migrate import upgrade
 from taske_ray.errors import Unauthenticated
 from taske_ray.security.hashing import PasswordHashing
 from taske_ray.security.vault import Keyring, new_master_key, purpose_keys, read_master_key
 from taske_ray.services.origin import Origin
 from taske_ray.settings import Settings
+from tests.bench.database import temporary_database
 
 BOUND = 0.20
 PASSWORD, WRONG = "seven green bottles", "eleven grey barrels"
@@ -143,14 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedPostgres(Path(folder))
-        server.start()
-        try:
-            upgrade(server.admin_url)
-            found = asyncio.run(measure(server.admin_url, Path(folder), arguments.rounds))
-        finally:
-            server.stop()
+    with temporary_database() as (url, folder):
+        found = asyncio.run(measure(url, folder, arguments.rounds))
     table, held = report(found)
     sys.stdout.write(f"{table}\nbound: {BOUND:.0%} of a hash within a call, {'held' if held else 'MISSED'}\n")
     sys.exit(0 if held else 1)

@@ -24,7 +24,7 @@ from authlib.oauth2.rfc6749.errors import InvalidRequestError
 from authlib.oauth2.rfc7636 import CodeChallenge
 from joserfc import jwk, jwt
 
-from tests.integration.integrations.conftest import reply
+from tests.integration.integrations.conftest import reply, serving
 
 
 class _Pkce(CodeChallenge):
@@ -290,3 +290,11 @@ class GitHub:
 def query_of(address: str) -> dict[str, str]:
     """The parameters in an address, each once."""
     return {name: value for name, [value] in parse_qs(urlsplit(address).query, keep_blank_values=True).items()}
+
+
+@contextlib.asynccontextmanager
+async def playing(provider: Impostor | GitHub):
+    """The provider, listening at its own address."""
+    async with serving(provider) as server:
+        provider.port = server.port
+        yield provider

@@ -20,7 +20,7 @@ from taske_ray.security.pkce import challenge_of
 from taske_ray.settings import SocialLogin
 from tests.integration.integrations.conftest import reply, serving
 from tests.integration.integrations.visits import BACK, NONCE, VERIFIER, VISIT, returned
-from tests.integration.providers import Impostor, json_reply, query_of, real_provider
+from tests.integration.providers import Impostor, json_reply, playing, query_of, real_provider
 
 
 def urlsafe(raw):
@@ -36,9 +36,7 @@ def openid(issuer, transport, *, client_id="client", client_secret="secret"):
 @pytest.fixture
 async def impostor():
     """An impostor, right in everything until a test changes it."""
-    provider = Impostor(nonce=NONCE)
-    async with serving(provider) as server:
-        provider.port = server.port
+    async with playing(Impostor(nonce=NONCE)) as provider:
         yield provider
 
 

@@ -5,18 +5,15 @@ import pytest
 from taske_ray.integrations.sign_in.github import GitHubProvider
 from taske_ray.integrations.sign_in.identity import Identity, SignInRefused
 from taske_ray.settings import SocialLogin
-from tests.integration.integrations.conftest import serving
 from tests.integration.integrations.visits import BACK, VISIT, returned
-from tests.integration.providers import GitHub, query_of
+from tests.integration.providers import GitHub, playing, query_of
 
 
 @pytest.fixture
 async def github():
     """A strict stand-in for GitHub, as an Enterprise server."""
-    played = GitHub(redirect_uri=BACK)
-    async with serving(played) as server:
-        played.port = server.port
-        yield played
+    async with playing(GitHub(redirect_uri=BACK)) as provider:
+        yield provider
 
 
 def at_github(github, strict, **changes):

@@ -11,8 +11,7 @@ from deployments.auth_api.app import create_app
 from taske_ray.bootstrap import account_services, identity_providers
 from taske_ray.settings import Settings, SocialLogin
 from tests.integration.api.conftest import URL
-from tests.integration.integrations.conftest import serving
-from tests.integration.providers import GitHub, Impostor, query_of, real_provider
+from tests.integration.providers import GitHub, Impostor, playing, query_of, real_provider
 
 PASSWORD = "seven green bottles"
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
@@ -22,8 +21,7 @@ BROWSER = {"accept": "text/html,application/xhtml+xml"}
 async def corp():
     """A provider that says what a test wants: at first that this is Mina, whose address it verified."""
     played = Impostor(claims={"email": f"{uuid4().hex}@example.com", "email_verified": True, "sub": uuid4().hex})
-    async with serving(played) as server:
-        played.port = server.port
+    async with playing(played):
         yield played
 
 
@@ -31,8 +29,7 @@ async def corp():
 async def twin(corp):
     """Another provider, whose subject has the same name and is somebody else."""
     played = Impostor(claims={**corp.claims, "email": f"{uuid4().hex}@example.com"})
-    async with serving(played) as server:
-        played.port = server.port
+    async with playing(played):
         yield played
 
 
@@ -40,8 +37,7 @@ async def twin(corp):
 async def github():
     played = GitHub(redirect_uri=f"{URL}/auth/login/github/callback", user={"id": uuid4().int % 10**9 + 1})
     played.addresses = [{"email": f"{uuid4().hex}@example.com", "primary": True, "verified": True}]
-    async with serving(played) as server:
-        played.port = server.port
+    async with playing(played):
         yield played
 
 
