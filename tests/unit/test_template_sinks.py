@@ -73,6 +73,7 @@ EVALUATORS = {
         "capability/document/parse.py": ["_bound", "_check_hosts", "_check_star", "_literal_base", "_literal_urls"],
         "capability/document/request.py": ["literal_method", "under"],
     },
+    "tests/unit/catalog/test_reference.py": {"../catalog/reference.py": ["_habit"]},
     "tests/unit/core/capability/test_conversation.py": {"capability/exchange/conversation.py": ["_test"]},
     "tests/unit/core/capability/test_plan.py": {"capability/exchange/plan.py": ["idempotency_class"]},
     "tests/unit/core/capability/test_subscription.py": {
