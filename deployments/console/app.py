@@ -34,7 +34,7 @@ _health = ("/healthz", "/readyz")
 _pages = {
     "docs.css": "text/css",
     "icon.svg": "image/svg+xml",
-    **dict.fromkeys(("docs.js", "letter.js", "reconnect.js"), "text/javascript"),
+    **dict.fromkeys(("docs.js", "words.js", "letter.js", "reconnect.js"), "text/javascript"),
 }
 
 

@@ -5,6 +5,7 @@
 const told = document.getElementById("told");
 const form = document.getElementById("form");
 const button = form.querySelector("button");
+const done = inWords(form.dataset.done);
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 
 const send = async () => {
@@ -14,7 +15,7 @@ const send = async () => {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ token, ...given }),
   });
-  if (answer.ok) return form.dataset.done;
+  if (answer.ok) return done;
   const problem = await answer.json();
   return (problem.errors && problem.errors[0] && problem.errors[0].message) || problem.detail;
 };
@@ -25,14 +26,14 @@ form.addEventListener("submit", async (event) => {
   told.className = "notice";
   try {
     told.textContent = await send();
-    form.hidden = told.textContent === form.dataset.done;
+    form.hidden = told.textContent === done;
   } catch {
-    told.textContent = "The service did not answer. Try again in a moment.";
+    told.textContent = inWords("The service did not answer. Try again in a moment.");
   }
   button.disabled = false;
 });
 
 if (!token) {
-  told.textContent = "This link is not complete. Open it from the mail once more, as a whole.";
+  told.textContent = inWords("This link is not complete. Open it from the mail once more, as a whole.");
   form.hidden = true;
 }

@@ -42,10 +42,11 @@ const login = async () => {
   if (answer.ok) {
     challenge = answer.said.second_factor.challenge;
     second.hidden = false;
-    say(answer.said.second_factor.methods.includes("mail") ? "A code was mailed to you." : "Enter your code, too.");
+    const mailed = answer.said.second_factor.methods.includes("mail");
+    say(mailed ? inWords("A code was mailed to you.") : inWords("Enter your code, too."));
   } else {
     if (code(answer) !== "wrong_code") challenge = ""; // begin anew
-    askWho(email ? reason(answer) : "You are not logged in here.");
+    askWho(email ? reason(answer) : inWords("You are not logged in here."));
   }
   return "";
 };
@@ -79,7 +80,7 @@ const askFields = async (place) => {
   fields.hidden = false;
   who.hidden = second.hidden = true;
   inputs = place;
-  say(`${mine.said.name} (${module.said.name}): enter what it is to be used with from now on.`);
+  say(inWords("{name}: enter what it is to be used with from now on.", `${mine.said.name} (${module.said.name})`));
 };
 
 const json = (text) => {
@@ -97,7 +98,8 @@ const change = async () => {
   if (!changed.ok) return say(reason(changed));
   const tested = await ask("POST", `${inputs}/${connection}/test`, {}, bearer);
   form.hidden = tested.ok && tested.said.ok;
-  say(form.hidden ? `${changed.said.name} is connected again. You can close this page.` : tested.said.error?.message || reason(tested));
+  const done = inWords("{name} is connected again. You can close this page.", changed.said.name);
+  say(form.hidden ? done : tested.said.error?.message || reason(tested));
 };
 
 const goOn = async () => {
@@ -107,19 +109,21 @@ const goOn = async () => {
   const [answer, place] = await begin();
   if (answer.ok && /^https?:/.test(answer.said.authorize_url)) return location.assign(answer.said.authorize_url);
   if (code(answer) === "needs_no_consent") return askFields(place);
-  if (answer.status === 401) return askWho("This login or key is not accepted.");
-  if (code(answer) === "unknown_connection") return askWho("The account you used has no such connection. Log in with another one.");
+  if (answer.status === 401) return askWho(inWords("This login or key is not accepted."));
+  if (code(answer) === "unknown_connection") {
+    return askWho(inWords("The account you used has no such connection. Log in with another one."));
+  }
   return say(reason(answer));
 };
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;
-  await goOn().catch(() => say("The service did not answer. Try again in a moment."));
+  await goOn().catch(() => say(inWords("The service did not answer. Try again in a moment.")));
   button.disabled = false;
 });
 
 if (!/^conn_[0-9a-f]+$/.test(connection)) {
-  say("This link is not complete. Open it from the mail once more, as a whole.");
+  say(inWords("This link is not complete. Open it from the mail once more, as a whole."));
   form.hidden = true;
 }

@@ -6,6 +6,7 @@ from importlib.resources import files
 import pytest
 
 pytestmark = pytest.mark.integration
+_static = files("deployments.console").joinpath("static")
 _letters = files("taske_ray.services").joinpath("letter_texts")
 
 
@@ -76,7 +77,7 @@ async def test_pages_use_bundled_files_only(console):
         assert "http://" not in answer.text
         assert "https://" not in answer.text
         assert "script-src 'self'" in answer.headers["content-security-policy"]
-    for name in ("docs.js", "docs.css", "icon.svg", "letter.js", "reconnect.js"):
+    for name in ("docs.js", "docs.css", "icon.svg", "words.js", "letter.js", "reconnect.js"):
         assert (await console.get(f"/static/{name}")).status_code == 200
     assert (await console.get("/static/..%2fapp.py")).status_code == 404
 
@@ -99,6 +100,18 @@ async def test_every_link_in_a_mail_leads_to_a_page(console, locale):
         page = (await console.get(link)).text
         [target] = re.findall(r'data-to="([^"]+)"', page)
         assert [text for text in texts if f"{{url}}{link}#token=" in text and f"POST {target}" in text]
+
+
+def test_the_pages_of_mails_have_their_words_in_three_languages():
+    """Every sentence of these pages and of their scripts has its Korean and Japanese, and none is left over."""
+    source = {path.name: path.read_text(encoding="utf-8") for path in _static.iterdir() if path.name != "icon.svg"}
+    pages = [text for name, text in source.items() if name.endswith(".html") and name != "docs.html"]
+    said = {text.strip() for page in pages for text in re.findall(r">([^<]+)<", page.partition("<body")[2])}
+    said |= {text for page in pages for text in re.findall(r'data-done="([^"]+)"', page)}
+    said |= {text for name in ("letter.js", "reconnect.js") for text in re.findall(r'inWords\("([^"]+)"', source[name])}
+    _, korean, japanese = re.split(r"\n  (?:ko|ja): \{", source["words.js"])
+    for language in (korean, japanese):
+        assert set(re.findall(r'\n    "([^"]+)": "[^"]+"', language)) == said - {"", "This page needs JavaScript."}
 
 
 async def test_a_person_gets_a_page_and_a_program_a_problem(console):

@@ -236,6 +236,23 @@ async def test_a_link_in_a_mail_changes_a_password(page, site, database):
     await playwright.expect(page.get_by_role("status")).to_contain_text("used or expired")
 
 
+@pytest.mark.parametrize(
+    ("locale", "heading"), [("ko-KR", "다시 연결"), ("ja-JP", "再接続"), ("de-DE", "Connect again")]
+)
+async def test_pages_speak_the_browsers_language(chromium, site, locale, heading):
+    """Korean and Japanese where the browser says so, English for everybody else; also what the script says."""
+    context = await chromium.new_context(locale=locale)
+    page = await context.new_page()
+    await page.goto(f"{site.url}/reconnect#conn_{'0' * 32}")
+    await playwright.expect(page.get_by_role("heading")).to_have_text(heading)
+    assert await page.title() in (f"Taske on Ray: {heading}", "Taske on Ray: connect again")
+    await page.get_by_role("button", name=heading).click()
+    await playwright.expect(page.get_by_role("status")).to_have_class("notice")
+    english = await page.get_by_text("You are not logged in here.").count()
+    assert bool(english) == (locale == "de-DE")
+    await context.close()
+
+
 @pytest.mark.parametrize("path", ["/verify", "/reset", "/not-me", "/reconnect"])
 async def test_half_a_link_is_told(page, site, path):
     """A link that lost what stands behind its # says so and offers no button."""
