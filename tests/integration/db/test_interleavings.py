@@ -1,6 +1,8 @@
-"""Random interleavings of fire, claim, advance, crash and rescue on a real PostgreSQL keep promises D2 and D4."""
+"""Random interleavings of fire, claim, advance, crash and rescue on a real PostgreSQL keep D2, D4, D6 and D7."""
 
 import asyncio
+from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import psycopg
@@ -16,7 +18,7 @@ from taske_ray.db.triggers import TriggerStore
 from tests.integration.db.conftest import World
 
 pytestmark = pytest.mark.integration
-KEYS, HOSTS, STEPS = 3, 2, 2
+KEYS, HOSTS, STEPS = 6, 2, 2  # even keys are events of one user, odd ones of another whose runs must not overlap
 
 commands = st.lists(
     st.one_of(
@@ -38,26 +40,42 @@ class Machine:
     """Hosts that work from memory and never notice by themselves that they were declared dead."""
 
     world: object
-    trigger: object
+    triggers: list
     names: list
     held: dict = field(default_factory=dict)
     sent: list = field(default_factory=list)
     fired: dict = field(default_factory=dict)
     ended: dict = field(default_factory=dict)
+    became: Counter = field(default_factory=Counter)
+
+    @classmethod
+    async def begun(cls, world):
+        """Two users and the hosts, nothing else."""
+        triggers = [await world.trigger(), await world.trigger(overlap="skip")]
+        return cls(world, triggers, [await world.host() for _ in range(HOSTS)])
 
     async def fire(self, key, host):
         """The event `key` happens, here or (beyond the last host) where nobody can take it."""
         owner = self.names[host] if host < len(self.names) else None
-        fired = await self.world.fires.fire(self.world.event(self.trigger, f"{key}", host=owner))
-        if fired.status != "full":
+        trigger = self._of(key)
+        overlap = "skip" if key % 2 else "allow"
+        fired = await self.world.fires.fire(self.world.event(trigger, f"{key}", host=owner, overlap=overlap))
+        self.became[fired.status] += 1
+        if fired.status in ("created", "duplicate"):
             assert self.fired.setdefault(key, fired.run_id) == fired.run_id, "one run per key"
         if fired.assigned is not None:
             self._hold(host, fired.assigned)
 
     async def claim(self, host, most):
         """A host asks for work."""
-        for run in await self._store(host).claim(share=10, most=most):
+        before = await self._loads()
+        claimed = await self._store(host).claim(share=10, most=most)
+        after = await self._loads()
+        for run in claimed:
             self._hold(host, run)
+        for taken in {run.user_id for run in claimed}:
+            for running, due in after.values():
+                assert not due or after[taken][0] <= running + 1, f"one was served before another: {before} {after}"
 
     async def work(self, host, which):
         """One advance of one run that this host believes to hold, whether it still does or not."""
@@ -94,12 +112,14 @@ class Machine:
     async def cancel(self, key, _):
         """The user has had enough."""
         if key in self.fired:
-            await cancel_run(self.world.database, owner=self.trigger.user_id, run_id=self.fired[key])
+            await cancel_run(self.world.database, owner=self._of(key).user_id, run_id=self.fired[key])
 
     async def check(self):
         """What must hold after every command."""
         runs = await self.world.rows("SELECT * FROM runs")
-        assert len(runs) == len({run["fire_key"] for run in runs}) == len(self.fired)
+        assert len(runs) == len({run["fire_key"] for run in runs}) == len(self.fired) == self.became["created"]
+        skipped = {skip for trigger in self.triggers for skip in (await self.world.skips(trigger)).items()}
+        assert skipped == ({("quota", self.became["overlap"])} if self.became["overlap"] else set()), "D6"
         for run in runs:
             if run["status"] in {"succeeded", "failed", "cancelled"}:
                 seen = (run["status"], run["finished_at"], run["fence"])
@@ -112,6 +132,18 @@ class Machine:
         early = """SELECT a.run_id FROM attempts a WHERE step > 1 AND NOT EXISTS (SELECT FROM steps s
                    WHERE s.run_id = a.run_id AND s.step = a.step - 1 AND s.status = 'succeeded')"""
         assert not await self.world.rows(early), "a step was opened before the one in front of it was recorded"
+
+    async def _loads(self):
+        """For each user: how many of their runs are running, and how many are due."""
+        rows = await self.world.rows(
+            "SELECT user_id, count(*) FILTER (WHERE status = 'running')::int AS running, count(*) FILTER"
+            " (WHERE status IN ('queued', 'waiting') AND available_at <= clock_timestamp() AND crashes < 2)::int AS due"
+            " FROM runs GROUP BY user_id"
+        )
+        return {row["user_id"]: (row["running"], row["due"]) for row in rows}
+
+    def _of(self, key):
+        return self.triggers[key % 2]
 
     def _store(self, host):
         return self.world.store(self.names[host])
@@ -141,8 +173,8 @@ async def explore(world):
     loop = asyncio.get_running_loop()
 
     async def play(sequence):
-        await world.rows("TRUNCATE users, runs, steps, attempts, events, hosts CASCADE")
-        machine = Machine(world, await world.trigger(), [await world.host() for _ in range(HOSTS)])
+        await world.rows("TRUNCATE users, runs, steps, attempts, events, skips, hosts CASCADE")
+        machine = await Machine.begun(world)
         for name, *arguments in sequence:
             await getattr(machine, name)(*arguments)
             await machine.check()
@@ -156,7 +188,7 @@ async def explore(world):
 
 
 async def test_promises_hold_in_any_order(world):
-    """One run per key, one success per step, order of steps, and ends that stay, whatever comes when."""
+    """One run per key, one success per step, order of steps, ends that stay, a skip for what is no run, fair turns."""
     await explore(world)
 
 
@@ -164,7 +196,7 @@ async def test_a_missing_index_is_seen(fresh_database):
     """With the unique index of D2 dropped a second success of a step is taken, and the same check says so."""
     await fresh_database.fetch("DROP INDEX attempts_one_success")
     world = World(fresh_database, fresh_database, FireStore(fresh_database), TriggerStore(fresh_database))
-    machine = Machine(world, await world.trigger(), [await world.host() for _ in range(HOSTS)])
+    machine = await Machine.begun(world)
     await machine.fire(0, 0)
     for _ in range(STEPS + 1):
         await machine.work(0, 0)
@@ -190,3 +222,18 @@ async def test_the_test_sees_a_missing_guard(world, monkeypatch, statement, guar
     monkeypatch.setattr(queries, statement, text.replace(guard, without), raising=False)
     with pytest.raises((AssertionError, psycopg.errors.UniqueViolation)):
         await explore(world)
+
+
+async def test_the_test_sees_who_is_served_out_of_turn(world, monkeypatch):
+    """Two runs of one user before the first of another: taken in turns by the statement, by age without its order."""
+    guard = "ORDER BY place + busy, random()"
+    assert guard in queries.claim_runs
+    by_age = queries.claim_runs.replace(guard, "ORDER BY id")
+    for statement, refused in ((queries.claim_runs, False), (by_age, True)):
+        await world.rows("TRUNCATE users, runs, steps, attempts, events, skips, hosts CASCADE")
+        machine = await Machine.begun(world)
+        for key in (0, 2, 1):
+            await machine.fire(key, HOSTS)
+        monkeypatch.setattr(queries, "claim_runs", statement, raising=False)
+        with pytest.raises(AssertionError, match="served before") if refused else nullcontext():
+            await machine.claim(0, 2)
