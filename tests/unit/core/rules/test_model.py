@@ -1,9 +1,11 @@
-"""The rules as a machine: fire, claim, work, crash anywhere, freeze, repeat what was not answered; D1 to D4 hold.
+"""The rules as a machine: fire, claim, work, crash anywhere, freeze, repeat what was not answered; D1 to D5 hold.
 
-Rows, hosts and a receiver in memory; every decision is that of `core/progress`. A host that was declared dead goes
-on from memory like a frozen one that wakes up: its writes meet the fence, its calls the end of its lease.
+Rows, hosts and a receiver in memory; every decision is that of `core/progress`, every figure that of the engine. A host
+that was declared dead goes on from memory like a frozen one that wakes up: its writes meet the fence, its calls the end
+of its lease. D6 and D7 are promises of statements: `tests/integration/db/test_interleavings.py` plays those.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
 from taske_ray.core.progress import Decision, after, start
 from taske_ray.core.run import Action, Attempt, AttemptStatus, Progress, RunStatus, can_move, terminal
+from taske_ray.db.hosts import lease_s
 
 KEYS, HOSTS, STEPS = 2, 2, 3
+REAPER, CLAIM, RESUMED = timedelta(seconds=5), timedelta(seconds=1), timedelta(seconds=45)
 OVER = terminal | {RunStatus.NEEDS_ATTENTION}
 
 
@@ -74,13 +78,14 @@ class Engine(RuleBasedStateMachine):
 
     fenced = True
     intents = True
+    lease = timedelta(seconds=lease_s)
 
     def __init__(self):
         super().__init__()
         self.now = datetime(2027, 1, 1, tzinfo=UTC)
         self.rows: dict[int, Row] = {}
         self.hosts = [Host() for _ in range(HOSTS)]
-        self.live = {host.identity for host in self.hosts}
+        self.lapses: dict[object, datetime] = {}  # when the lease of a process that renews it no more is over
         self.receipts: list[tuple[int, int]] = []
         self.ended: dict[int, RunStatus] = {}
 
@@ -98,7 +103,7 @@ class Engine(RuleBasedStateMachine):
             for key, row in self.rows.items()
             if row.status in {RunStatus.QUEUED, RunStatus.WAITING} and row.available_at <= self.now
         ]
-        if not due or identity not in self.live:
+        if not due:
             return
         row = self.rows[due[0]]
         row.status, row.owner, row.fence = RunStatus.RUNNING, identity, row.fence + 1
@@ -163,7 +168,7 @@ class Engine(RuleBasedStateMachine):
     def send(self, host, key, outcome):
         """The call, if the lease still holds; what leaves arrives."""
         one, row = self.hosts[host].held[key], self.rows[key]
-        if one.identity not in self.live:
+        if not self.trusts(one.identity):
             del self.hosts[host].held[key]
             return
         number = one.decision.call.step.number
@@ -189,25 +194,43 @@ class Engine(RuleBasedStateMachine):
         )
         one.phase = "decided"
 
-    @rule(host=st.integers(0, HOSTS - 1), forgets=st.sampled_from([False, False, True]))
-    def die(self, host, forgets):
-        """A lease ends: the process is gone, or it was frozen and goes on under its old identity."""
-        self.live.discard(self.hosts[host].identity)
-        held = {} if forgets else self.hosts[host].held
-        self.hosts[host] = Host(held=held)
-        self.live.add(self.hosts[host].identity)
+    @rule(host=st.integers(0, HOSTS - 1), forgets=st.sampled_from([False, False, True]), seen=st.booleans())
+    def die(self, host, forgets, seen):
+        """A process renews its lease no more: it is gone, or it was frozen and goes on under its old identity.
+
+        Where Ray or the launcher has `seen` it end, its lease ends at once.
+        """
+        self.lapses[self.hosts[host].identity] = self.now if seen else self.now + self.lease
+        self.hosts[host] = Host(held={} if forgets else self.hosts[host].held)
+
+    def trusts(self, identity):
+        """Whether a process may act: its lease is renewed, or not over yet."""
+        return identity not in self.lapses or self.now < self.lapses[identity]
 
     @rule()
     def rescue(self):
         """Runs whose owner is not live go back to the queue; their open calls become unknown."""
         for row in self.rows.values():
-            if row.status is RunStatus.RUNNING and row.owner not in self.live:
+            if row.status is RunStatus.RUNNING and not self.trusts(row.owner):
                 row.status, row.owner, row.fence = RunStatus.QUEUED, None, row.fence + 1
                 row.available_at = self.now
                 for step in list(row.progress.steps.values()):
                     if step.attempts and step.attempts[-1].status is AttemptStatus.DISPATCHED:
                         lost = replace(step.attempts[-1], status=AttemptStatus.UNKNOWN, finished_at=self.now)
                         row.progress = row.progress.with_step(step.with_attempt(lost))
+
+    @rule()
+    def recover(self):
+        """D5: whatever has died is taken over by the healthy host in time, with the figures that hosts keep to."""
+        orphans = {key for key, row in self.rows.items() if row.owner in self.lapses}
+        until = self.now + RESUMED
+        while self.now + REAPER + CLAIM <= until:
+            self.now += REAPER
+            self.rescue()
+            self.now += CLAIM
+            for _ in range(KEYS):
+                self.claim(0)
+        assert not {key for key in orphans if self.rows[key].owner in self.lapses}, "D5"
 
     @rule(seconds=st.integers(0, 600))
     def wait(self, seconds):
@@ -243,7 +266,7 @@ class Engine(RuleBasedStateMachine):
     def teardown(self):
         """D1: with a healthy host and time everything that was accepted comes to an end, or waits for a person."""
         for host in range(HOSTS):
-            self.die(host, forgets=True)
+            self.die(host, forgets=True, seen=True)
         for _ in range(400):
             self.rescue()
             self.wait(600)
@@ -267,6 +290,12 @@ class Intentless(Engine):
     intents = False
 
 
+class Patient(Engine):
+    """Leases last too long for what was promised."""
+
+    lease = timedelta(seconds=60)
+
+
 often = settings(max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestEngine = Engine.TestCase
 TestEngine.settings = often
@@ -280,7 +309,7 @@ def wakes_up(machine):
         for _ in range(3):
             machine.move(host, 0, "succeeded", answered=True, jitter=0.5)
         if host == 0:
-            machine.die(0, forgets=False)
+            machine.die(0, forgets=False, seen=True)
             machine.rescue()
     for _ in range(2):
         machine.move(0, 0, "succeeded", answered=True, jitter=0.5)
@@ -300,3 +329,14 @@ def test_the_machine_sees_a_missing_intent():
     quick = settings(often, derandomize=True, phases=[Phase.generate], database=None)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Intentless, settings=quick)
+
+
+def test_the_machine_sees_a_recovery_that_takes_too_long():
+    """A run whose host dies unseen is taken over within 45 s by the engine's own lease, and not by a longer one."""
+    for kind, refused in ((Engine, False), (Patient, True)):
+        machine = kind()
+        machine.fire(0, "safe")
+        machine.claim(1)
+        machine.die(1, forgets=True, seen=False)
+        with pytest.raises(AssertionError, match="D5") if refused else nullcontext():
+            machine.recover()
