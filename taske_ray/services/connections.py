@@ -118,6 +118,9 @@ class Connections:
             changes |= await self._changed_fields(row, fields)
         async with self._database.transaction(owner=owner or by) as tx:
             row = await find_connection(tx, connection_id, owner, lock=True)
+            if "config" in changes:
+                # of the row as it is now: each credential has a number of its own
+                changes |= {"version": row.version + 1, "given": row.given + 1}
             saved = await rows.change_connection(tx, row, **changes) if changes else row
             await _audit(tx, "connection.change", row.id, owner or by)
         if "status" in changes:
@@ -178,7 +181,7 @@ class Connections:
         if not given and scheme.secret_names and merged == row.config:
             return {}
         config, secret = split_fields(scheme, {**merged, **given})
-        changes: dict[str, Any] = {"config": config, "version": row.version + 1, "given": row.given + 1, **_no_tokens}
+        changes: dict[str, Any] = {"config": config, **_no_tokens}
         changes |= {"status": "active", "status_reason": None}
         if secret:
             changes["data_key"], changes["sealed"] = await self._seal(row.user_id, row.id, secret)

@@ -1,5 +1,7 @@
 """Catalog and connections over HTTP: read by everyone in their language, written by admins, secrets never shown."""
 
+import asyncio
+
 import pytest
 
 from taske_ray.core.ids import parse_id
@@ -214,6 +216,18 @@ async def test_bad_fields_of_a_connection_have_pointers(mina):
         answer = await mina.post("/connections", json=body)
         assert answer.status_code == 422
         assert pointer in {one["pointer"] for one in answer.json()["errors"]}, answer.json()
+
+
+async def test_every_credential_has_a_number_of_its_own(mina, database):
+    """Credentials that are given at the same moment: what is said of one is never taken for another's."""
+    connection = (await mina.post("/connections", json=TOKEN)).json()["id"]
+    given = [{"fields": {"token": f"xoxb-{number:010}"}} for number in range(5)]
+    changed = await asyncio.gather(*(mina.patch(f"/connections/{connection}", json=body) for body in given))
+    assert {answer.status_code for answer in changed} == {200}
+    rows = await database.fetch(
+        "SELECT version FROM connections WHERE id = %(id)s", {"id": parse_id("conn", connection)}
+    )
+    assert rows == [{"version": 6}]
 
 
 async def test_where_a_credential_goes_needs_the_secret_again(mina):
