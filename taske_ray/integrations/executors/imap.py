@@ -1,15 +1,18 @@
 """`imap`: the new mails of a mailbox (module `email`), by the standard library's client on a socket of ours.
 
-The library blocks, so it works in a thread; whatever it reads is bounded, because a server decides how much it sends.
+The library blocks, so it works in threads of its own, which nobody else waits for. What it reads is bounded, and how
+long that may take, because a server decides how much it sends and how slowly.
 """
 
 import asyncio
+import contextlib
 import email
 import imaplib
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default
@@ -24,6 +27,7 @@ from taske_ray.integrations.transport import Transport
 _ports: Final = {"tls": 993, "starttls": 143, "none": 143}
 _months: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _most_mails: Final = 500
+_threads: Final = 256  # more than one user may have under way at one host
 _first_bytes: Final = 256 * 1024
 _most_bytes: Final = 50 * 1024 * 1024
 _most_text: Final = 100_000
@@ -39,6 +43,7 @@ class Imap:
     def __init__(self, transport: Transport, *, context: ssl.SSLContext | None = None) -> None:
         self._transport = transport
         self._context = context or ssl.create_default_context()
+        self._threads = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="imap")
 
     async def perform(self, job: Job) -> Outcome:
         """The mails that arrived since the cursor, oldest first."""
@@ -64,13 +69,18 @@ class Imap:
             sock = await self._transport.dial(place.host, place.port)
         except unreachable_errors as error:
             return place.unreachable(error)
+        line = sock.dup()  # the library may wrap the socket in another one
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                return await asyncio.to_thread(self._spoken, sock, place, timeout_s, act)
+                return await loop.run_in_executor(self._threads, self._spoken, sock, place, timeout_s, act)
         except (_LoginRefusedError, imaplib.IMAP4.error, OSError) as error:  # a timeout is an OSError
             return _failed(place, error)
         finally:
-            sock.close()  # also what ends the thread when the time is over
+            with contextlib.suppress(OSError):  # the other side has gone already
+                line.shutdown(socket.SHUT_RDWR)  # what ends the thread when the time is over
+            line.close()
+            sock.close()
 
     def _spoken(self, sock: socket.socket, place: Place, timeout_s: float, act: Act) -> Any:
         sock.settimeout(timeout_s)
@@ -109,10 +119,19 @@ class _Client(imaplib.IMAP4):
 
     def read(self, size: int) -> bytes:
         """So many bytes, as long as the session has not read too much."""
+        self._count(size)
+        return super().read(size)
+
+    def readline(self) -> bytes:
+        """A line, as long as the session has not read too much."""
+        line = super().readline()
+        self._count(len(line))
+        return line
+
+    def _count(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
             raise self.abort("the server sends too much")
-        return super().read(size)
 
 
 def _failed(place: Place, error: Exception) -> Failed:
