@@ -46,8 +46,9 @@ class ConnectionResolver:
         try:
             return _opened(row, await self._values(row))
         except VaultError as error:
-            await self._record_unreadable(row)
-            await self.mark_needs_reauth(_opened(row, ConnectionValues(row.auth, row.config)), error.code)
+            if row.status != "needs_reauth":  # said once; whoever uses it all the same adds nothing
+                await self._record_unreadable(row)
+                await self.mark_needs_reauth(_opened(row, ConnectionValues(row.auth, row.config)), error.code)
             raise
 
     async def _record_unreadable(self, row: SealedConnection) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from taske_ray.errors import NotFound, Unauthenticated
+from taske_ray.security.tokens import digest
 from taske_ray.services.sessions import Sessions
 from taske_ray.services.signing import SigningKeys
 
@@ -28,6 +29,19 @@ async def test_a_login_is_a_new_session_and_its_tokens_live_as_long_as_they_say(
     assert (one.refresh_lives_s, one.expires_in) == (_month_s, 600)
     (row,) = mina.sql("SELECT DISTINCT expires_at - created_at AS lives FROM sessions WHERE user_id = %(id)s")
     assert abs(row["lives"].total_seconds() - _quarter_s) < 1
+
+
+async def test_grace_ends_with_the_use_of_the_successor(mina):
+    """Even if what is kept of the successor were still there: whoever comes with the old token then is a thief."""
+    first = await mina.log_in()
+    second = await mina.services.sessions.refresh(first.refresh_token, mina.here)
+    kept = mina.sql("SELECT successor_sealed FROM refresh_tokens WHERE user_id = %(id)s AND used_at IS NOT NULL")
+    third = await mina.services.sessions.refresh(second.refresh_token, mina.here)
+    again = "UPDATE refresh_tokens SET successor_sealed = %(kept)s WHERE user_id = %(id)s AND hash = %(first)s"
+    mina.sql(again, kept=bytes(kept[0]["successor_sealed"]), first=digest(first.refresh_token))
+    with pytest.raises(Unauthenticated):
+        await mina.services.sessions.refresh(first.refresh_token, mina.here)
+    await assert_dead(mina, second, third)
 
 
 async def test_no_refresh_token_outlives_its_session(mina):
