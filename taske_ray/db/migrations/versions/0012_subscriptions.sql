@@ -28,7 +28,8 @@ CREATE UNIQUE INDEX subscriptions_one_live ON subscriptions
 ALTER TABLE triggers ADD COLUMN hook_mode text CHECK (hook_mode IN ('manual', 'subscribe', 'app'));
 UPDATE triggers SET hook_mode = 'manual' WHERE kind = 'webhook';
 CREATE INDEX ON triggers (id) WHERE enabled AND hook_mode = 'subscribe';
-CREATE INDEX ON triggers (capability) WHERE enabled AND hook_mode = 'app';
+-- A delivery to an app names a tenant, by whatever open field its module tells tenants apart.
+CREATE INDEX ON connections USING gin (config jsonb_path_ops) WITH (fastupdate = off);
 
 -- A module's one address, and what its deliveries are checked with.
 CREATE TABLE app_hooks (
