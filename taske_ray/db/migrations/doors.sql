@@ -12,6 +12,11 @@ CREATE OR REPLACE FUNCTION only_task() RETURNS uuid LANGUAGE sql STABLE PARALLEL
     SELECT nullif(current_setting('taske.task_id', true), '')::uuid
 $$;
 
+-- An act as it is told (`audit.Entry`), as a row of the trail. No door: it reads and writes nothing.
+CREATE OR REPLACE FUNCTION act_of(told jsonb) RETURNS audit LANGUAGE sql AS $$
+    SELECT jsonb_populate_record(NULL::audit, told || jsonb_build_object('at', clock_timestamp()))
+$$;
+
 -- Every request with an access token: by primary key, so that revocation acts on the next one.
 CREATE OR REPLACE FUNCTION caller_of_session(wanted uuid, issued_at double precision, signed_by text)
 RETURNS TABLE (user_id uuid, email text, role text, locale text, session_id uuid, recent boolean, password_due boolean)

@@ -14,10 +14,7 @@ version AS (
     SELECT id, 1, %(user_id)s, %(spec)s::jsonb, %(pins)s::jsonb FROM task
 ),
 trail AS (
-    INSERT INTO audit (id, user_id, session_id, key_id, address, action, object, result, detail)
-    SELECT act.id, act.user_id, act.session_id, act.key_id, act.address, act.action, act.object, act.result, act.detail
-    FROM task, jsonb_to_record(%(act)s::jsonb) AS act(id uuid, user_id uuid, session_id uuid, key_id uuid, address text,
-                                                       action text, object text, result text, detail jsonb)
+    INSERT INTO audit SELECT act.* FROM task, act_of(%(act)s::jsonb) AS act
 )
 INSERT INTO triggers (id, user_id, task_id, version, kind, capability, capability_version, connection_id, spec, enabled,
                       overlap, misfire, anchor_at, next_fire_at, hook_mode, hook_hash, hook_data_key, hook_sealed)

@@ -5,9 +5,6 @@ WITH task AS (
     RETURNING id
 ),
 trail AS (
-    INSERT INTO audit (id, user_id, session_id, key_id, address, action, object, result, detail)
-    SELECT act.id, act.user_id, act.session_id, act.key_id, act.address, act.action, act.object, act.result, act.detail
-    FROM task, jsonb_to_record(%(act)s::jsonb) AS act(id uuid, user_id uuid, session_id uuid, key_id uuid, address text,
-                                                       action text, object text, result text, detail jsonb)
+    INSERT INTO audit SELECT act.* FROM task, act_of(%(act)s::jsonb) AS act
 )
 SELECT id FROM task

@@ -17,9 +17,6 @@ told AS (
     INSERT INTO run_ends (run_id, fence, status) SELECT id, fence, status FROM moved WHERE status = 'failed'
 ),
 trail AS (
-    INSERT INTO audit (id, user_id, session_id, key_id, address, action, object, result, detail)
-    SELECT act.id, act.user_id, act.session_id, act.key_id, act.address, act.action, act.object, act.result, act.detail
-    FROM moved, jsonb_to_record(%(act)s::jsonb) AS act(id uuid, user_id uuid, session_id uuid, key_id uuid, address text,
-                                                       action text, object text, result text, detail jsonb)
+    INSERT INTO audit SELECT act.* FROM moved, act_of(%(act)s::jsonb) AS act
 )
 SELECT id FROM moved

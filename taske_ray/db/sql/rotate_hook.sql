@@ -11,10 +11,7 @@ saved AS (
     FROM task JOIN task_versions v ON v.task_id = task.id AND v.version = task.version - 1
 ),
 trail AS (
-    INSERT INTO audit (id, user_id, session_id, key_id, address, action, object, result, detail)
-    SELECT act.id, act.user_id, act.session_id, act.key_id, act.address, act.action, act.object, act.result, act.detail
-    FROM task, jsonb_to_record(%(act)s::jsonb) AS act(id uuid, user_id uuid, session_id uuid, key_id uuid, address text,
-                                                       action text, object text, result text, detail jsonb)
+    INSERT INTO audit SELECT act.* FROM task, act_of(%(act)s::jsonb) AS act
 )
 UPDATE triggers SET version = task.version, hook_hash = %(hook_hash)s, hook_data_key = %(hook_data_key)s,
     hook_sealed = %(hook_sealed)s, change = nextval('trigger_changes'), updated_at = clock_timestamp()
