@@ -12,15 +12,14 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from actors import cluster
 from actors.call_trail import CallTrail
 from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
 from actors.consent_store import ConsentStore
 from actors.data_keys import DataKeys
 from actors.directory import Directory
 from actors.host_process import HostProcess
-from actors.integration_pool import Question, Reply
-from actors.outbox import Outbox
+from actors.integration_pool import Question
+from actors.replies import Replies
 from actors.subscriptions import SubscriptionKeeper
 from actors.token_store import TokenStore
 from taske_ray.core.call import Call
@@ -54,7 +53,7 @@ class IntegrationClient:
 
     def __init__(self, name: str, node: str) -> None:
         self._process = HostProcess("client", name, node)
-        self._replies: dict[str, Outbox[Reply]] = {}
+        self._replies = Replies()
         self._calls: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -124,7 +123,7 @@ class IntegrationClient:
         self._client.acknowledge(recorded)
         if self._draining or to != self._process.lease.host_id:
             for call in calls:
-                self._to(reply_to).put((call.id, _leaving()))
+                self._replies.put(reply_to, (call.id, _leaving()))
             return
         for call in calls:
             task = asyncio.get_running_loop().create_task(self._answer(reply_to, self._trusted(call)))
@@ -191,8 +190,7 @@ class IntegrationClient:
         self._draining = True
         if self._calls:
             await asyncio.wait(self._calls, timeout=_drain_s)
-        while self._replies:  # later ones are refusals, for whoever has not noticed yet
-            await self._replies.popitem()[1].close()
+        await self._replies.close()
         await self._client.close()
         await self._trail.close()
         await self._process.close()
@@ -204,22 +202,7 @@ class IntegrationClient:
         reach("C11.client")
         if not call.run_id:  # a poll: whoever takes it over asks the service again
             self._client.acknowledge([call.id])
-        self._to(reply_to).put((call.id, outcome))
-
-    def _to(self, reply_to: str) -> Outbox[Reply]:
-        outbox = self._replies.get(reply_to)
-        if outbox is None:
-            handle: cluster.Handle = None
-
-            async def send(batch: list[Reply]) -> None:
-                nonlocal handle
-                handle = handle or await cluster.find(reply_to)
-                if handle is None:
-                    raise cluster.ActorLost(f"{reply_to} is not there")
-                await cluster.call(handle, "outcomes", batch)
-
-            outbox = self._replies[reply_to] = Outbox(send)
-        return outbox
+        self._replies.put(reply_to, (call.id, outcome))
 
     async def _send_mails(self) -> None:
         for mail in await self._outbox.claim(most=_mails_at_once):

@@ -276,8 +276,10 @@ async def test_a_call_that_was_meant_for_an_earlier_incarnation_is_not_begun():
     client._process = SimpleNamespace(lease=SimpleNamespace(host_id=CLIENT))
     client._client, client._draining = Ledger(None), False
     replies: list[Any] = []
-    client._replies = {"me": SimpleNamespace(put=replies.append)}
+    client._replies = SimpleNamespace(put=lambda to, reply: replies.append((to, reply)))
     call = Call("c1", UUID(int=3), "http.request", 1, {}, "2027-05-04T12:00:00Z")
     await client.submit(UUID(int=8), "me", [call], ["c0"])
-    assert [(call_id, outcome.code, outcome.sent) for call_id, outcome in replies] == [("c1", "no_client", False)]
+    assert [(to, *reply[:1], reply[1].code, reply[1].sent) for to, reply in replies] == [
+        ("me", "c1", "no_client", False)
+    ]
     assert client._client.acknowledged == ["c0"]
