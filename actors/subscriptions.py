@@ -74,7 +74,7 @@ class SubscriptionKeeper:
                 case "ending":
                     await self._end(due, capability, kept)
         except NotFound:
-            await self._store.drop(due.id)  # the capability is gone with its versions: nothing can be said any more
+            await self._store.drop(due)  # the capability is gone with its versions: nothing can be said any more
         except TaskeError as error:
             _log.warning("a webhook registration waits: %s", error.code, extra={"trigger_id": str(due.trigger_id)})
 
@@ -83,7 +83,7 @@ class SubscriptionKeeper:
             await self._settle(due, capability, kept, await self._subscribed_again(due, capability, kept))
             return
         if due.hook_sealed is None:
-            await self._store.drop(due.id)
+            await self._store.drop(due)
             return
         proof = await self._talk(due, capability, lambda _: talks.stand())
         if not isinstance(proof, Subscribed):
@@ -136,7 +136,7 @@ class SubscriptionKeeper:
         else:
             found = Subscribed(kept["state"])
         if isinstance(found, Gone):  # registered anew, with fresh secrets
-            await self._store.settle(due.id, Settled("subscribing", 0.0, None, None))
+            await self._store.settle(due, Settled("subscribing", 0.0, None, None))
             return
         await self._settle(due, capability, kept, found)
 
@@ -153,17 +153,17 @@ class SubscriptionKeeper:
 
     async def _end(self, due: DueSubscription, capability: Capability, kept: Kept) -> None:
         if "state" not in kept or _block(capability)["unsubscribe"] is None:
-            await self._store.drop(due.id)
+            await self._store.drop(due)
             return
         if due.succeeded and not talks.ends_by_name(capability):
-            await self._store.drop(due.id)  # the request would end what has taken its place
+            await self._store.drop(due)  # the request would end what has taken its place
             return
         found = await self._asked(due, capability, kept, talks.unsubscribe)
         hopeless = isinstance(found, Failed) and found.error_class in (ErrorClass.AUTH_REVOKED, ErrorClass.PERMISSION)
         if isinstance(found, Gone) or hopeless or is_given_up(due.tries) or _has_no_connection(found):
             if not isinstance(found, Gone):
                 _log.warning("a webhook stays registered at its service", extra={"trigger_id": str(due.trigger_id)})
-            await self._store.drop(due.id)
+            await self._store.drop(due)
             return
         await self._settle(due, capability, kept, found)
 
@@ -174,7 +174,7 @@ class SubscriptionKeeper:
 
     async def _settle(self, due: DueSubscription, capability: Capability, kept: Kept, found: Found) -> None:
         if isinstance(found, Subscribed):
-            await self._store.settle(due.id, await self._standing(due, capability, kept, found))
+            await self._store.settle(due, await self._standing(due, capability, kept, found))
             return
         error = {"code": found.code, "message": found.message} if isinstance(found, Failed | Unknown) else None
         retry_after_s = found.retry_after_s if isinstance(found, Failed) else None
@@ -186,7 +186,7 @@ class SubscriptionKeeper:
             tries=due.tries + 1,
             error=error,
         )
-        await self._store.settle(due.id, settled)
+        await self._store.settle(due, settled)
 
     async def _standing(self, due: DueSubscription, capability: Capability, kept: Kept, found: Subscribed) -> Settled:
         """An active registration, and when to look at it next."""

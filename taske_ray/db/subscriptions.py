@@ -17,7 +17,8 @@ Status = Literal["subscribing", "active", "ending"]
 class DueSubscription:
     """A registration to look after now. `hook_sealed` is its trigger's, None once that is gone.
 
-    `succeeded`: another registration of the trigger stands.
+    `succeeded`: another registration of the trigger stands. `taken_until` is the fence of who looks after it: when
+    another client has it, what comes from the first one changes nothing.
     """
 
     id: UUID
@@ -31,6 +32,7 @@ class DueSubscription:
     sealed: bytes | None
     expires_at: datetime | None
     tries: int
+    taken_until: datetime
     hook_sealed: bytes | None
     now: datetime
     succeeded: bool
@@ -89,23 +91,26 @@ class SubscriptionStore:
         values = {"id": subscription_id, "data_key": data_key, "sealed": sealed}
         await self._database.fetch(queries.keep_generated, values)
 
-    async def settle(self, subscription_id: UUID, settled: Settled) -> None:
+    async def settle(self, due: DueSubscription, settled: Settled) -> None:
         """Record how it stands. One that nobody wants any more by now stays so, and is ended at once."""
         values = {name: getattr(settled, name) for name in Settled.__slots__ if name != "error"}
         error = None if settled.error is None else orjson.dumps(settled.error).decode()
-        await self._database.fetch(queries.settle_subscription, values | {"id": subscription_id, "error": error})
+        values |= {"id": due.id, "taken_until": due.taken_until, "error": error}
+        await self._database.fetch(queries.settle_subscription, values)
 
     async def replace(self, old: DueSubscription, left: Settled, left_id: UUID, settled: Settled) -> None:
         """Record a registration that took another's place, and the other one as to be ended."""
         values = {
             "id": left_id,
             "old": old.id,
+            "taken_until": old.taken_until,
             "data_key": left.data_key,
             "sealed": left.sealed,
         }
         await self._database.fetch(queries.leave_subscription, values)
-        await self.settle(old.id, settled)
+        await self.settle(old, settled)
 
-    async def drop(self, subscription_id: UUID) -> None:
+    async def drop(self, due: DueSubscription) -> None:
         """The registration is over."""
-        await self._database.fetch("DELETE FROM subscriptions WHERE id = %(id)s RETURNING id", {"id": subscription_id})
+        statement = "DELETE FROM subscriptions WHERE id = %(id)s AND taken_until = %(taken_until)s RETURNING id"
+        await self._database.fetch(statement, {"id": due.id, "taken_until": due.taken_until})

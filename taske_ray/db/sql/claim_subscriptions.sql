@@ -11,7 +11,7 @@ taken AS (
     RETURNING s.*
 )
 SELECT t.id, t.trigger_id, t.user_id, t.capability, t.capability_version, t.connection_id, t.spec, t.status, t.sealed,
-       t.expires_at, t.tries, g.hook_sealed, clock_timestamp() AS now,
+       t.expires_at, t.tries, t.taken_until, g.hook_sealed, clock_timestamp() AS now,
        EXISTS (SELECT FROM subscriptions o WHERE o.trigger_id = t.trigger_id AND o.id <> t.id AND o.status = 'active'
                AND o.connection_id IS NOT DISTINCT FROM t.connection_id) AS succeeded
 FROM taken t

@@ -3,5 +3,5 @@ INSERT INTO subscriptions (id, trigger_id, user_id, capability, capability_versi
                            status, data_key, sealed)
 SELECT %(id)s, trigger_id, user_id, capability, capability_version, connection_id, given, hook_hash, spec, 'ending',
        %(data_key)s, %(sealed)s
-FROM subscriptions WHERE id = %(old)s
+FROM subscriptions WHERE id = %(old)s AND taken_until = %(taken_until)s
 RETURNING id
