@@ -125,6 +125,9 @@ class SubscriptionKeeper:
 
     async def _check(self, due: DueSubscription, capability: Capability, kept: Kept) -> None:
         """Renew what is about to end; else ask whether the service still knows it, if there is a way to ask."""
+        if not kept["url"].startswith(f"{self._url}/hooks/"):  # this instance has another public address by now
+            await self._replace(due, capability, kept)
+            return
         renewal = _block(capability)["renew"]
         if renewal is not None and is_near_its_end(due.now, due.expires_at, renewal["before"]):
             if renewal["request"] is None:
@@ -141,8 +144,9 @@ class SubscriptionKeeper:
         await self._settle(due, capability, kept, found)
 
     async def _replace(self, due: DueSubscription, capability: Capability, kept: Kept) -> None:
-        """A service without a request to renew: register anew, then end the former registration."""
-        fresh = {**kept, "generated": _generated(capability)}
+        """Register anew, then end the former registration."""
+        url = f"{self._url}/hooks/{kept['url'].rpartition('/')[2]}"
+        fresh = {**kept, "url": url, "generated": _generated(capability)}
         found = await self._subscribed(due, capability, fresh)
         if not isinstance(found, Subscribed):
             await self._settle(due, capability, kept, found)

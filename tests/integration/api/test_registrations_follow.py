@@ -93,7 +93,7 @@ async def test_the_former_secret_opens_nothing(hooks, keeper, enabled, change, m
     await change(task_id, token="token-2", signing="signing-2")
     await keeper.work()
     await keeper.work()
-    monkeypatch.setattr("taske_ray.services.deliveries._trusted_s", 0.0)
+    monkeypatch.setattr("taske_ray.services.known_hooks._trusted_s", 0.0)
     assert await status_of(hooks, token, "signing-of-mina", b'{"id": "late"}') == 401
     assert await status_of(hooks, token, "signing-2", b'{"id": "new"}') == 202
 
@@ -125,7 +125,7 @@ async def test_a_deleted_connection_takes_along_what_was_kept_of_it(
     api, keeper, enabled, person, database, hooks, monkeypatch
 ):
     """Nothing of its secret is left in any registration, and nothing that it signed is taken."""
-    monkeypatch.setattr("taske_ray.services.deliveries._trusted_s", 0.0)
+    monkeypatch.setattr("taske_ray.services.known_hooks._trusted_s", 0.0)
     task_id, token = await enabled("fol6", secrets=SECRETS, **BY_HAND)
     await keeper.work()
     task = (await api.get(f"/tasks/{task_id}", headers=person["headers"])).json()
@@ -151,6 +151,18 @@ async def test_another_address_is_told_to_the_service(api, hooks, keeper, enable
     assert left["url"] == f"{URL}/hooks/{new}"
     assert await status_of(hooks, new, left["secret"]) == 202
     assert await status_of(hooks, old, left["secret"]) == 404
+
+
+async def test_another_public_address_of_the_instance_is_told_at_the_next_look(keeper, enabled, shop):
+    """Where `TASKE_PUBLIC_URL` has changed the service is given the new one, with the same token; the old one ends."""
+    _, token = await enabled("fol12")
+    await keeper.work()
+    keeper._url = "http://moved.test"
+    await keeper.again()
+    await keeper.work()
+    assert [method for method, _ in shop.asked] == ["POST", "POST", "DELETE"]
+    [left] = shop.hooks.values()
+    assert left["url"] == f"http://moved.test/hooks/{token}"
 
 
 async def test_what_ends_all_is_not_asked_for_while_another_stands(api, keeper, enabled, person, shop):
