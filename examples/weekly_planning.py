@@ -5,12 +5,15 @@ Needs GOOGLE_ACCESS_TOKEN and SLACK_BOT_TOKEN; which service is called is said b
 """
 
 import os
+import sys
 
 from taske_ray import Taske, action, cron, task
 
 
 def main() -> None:
     """Create what is missing, and run it."""
+    if missing := [name for name in ("GOOGLE_ACCESS_TOKEN", "SLACK_BOT_TOKEN") if name not in os.environ]:
+        sys.exit(f"Set {' and '.join(missing)}: the task reads from Drive and writes to Slack.")
     with Taske() as taske:
         drive = taske.connections.create(
             "google", "access_token", "Planning Drive", {"token": os.environ["GOOGLE_ACCESS_TOKEN"]}
