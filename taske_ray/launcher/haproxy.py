@@ -81,11 +81,7 @@ _PROBLEMS: Final = {
     404: ("not_found", "There is no such thing.", "There is no such thing."),
     408: ("request_timeout", "The request did not arrive in time.", "A request has to arrive within 30 seconds."),
     413: ("too_large", "The body is larger than 1 MiB.", "The body is larger than 1 MiB."),
-    429: (
-        "rate_limited",
-        "Too many requests; try again later.",
-        "Too many deliveries to this hook are under way; try again shortly.",
-    ),
+    429: ("rate_limited", "Too many requests; try again later.", "Too many requests; try again later."),
     431: ("headers_too_large", "The head of the request is too large.", "32 KiB, 100 fields, 8 KiB of target."),
     500: ("internal", "Something went wrong here.", "The service could not answer."),
     502: (*_UNAVAILABLE, "A part of the service has gone away; try again shortly."),

@@ -1,12 +1,15 @@
 """Slow clients and many at once: they cost what they cost, and others are served."""
 
 import asyncio
+import json
 import signal
 import time
 
 import httpx
 import pytest
 
+from deployments.shared.problems import problem_of
+from taske_ray.errors import TooManyRequests
 from taske_ray.launcher import haproxy
 from taske_ray.launcher.probe import Probe, is_full
 
@@ -95,7 +98,8 @@ async def test_a_flooded_hook_leaves_room_for_others(hasty):
         assert sorted(answer.status_code for answer in answers) == [200] * PLACES + [429] * 5
         refused = next(answer for answer in answers if answer.status_code == 429)
         assert refused.headers["retry-after"] == str(haproxy.RETRY_AFTER_S)
-        assert (refused.json()["code"], refused.json()["instance"]) == ("rate_limited", "/hooks/…")
+        named = {"instance": "/hooks/…", "request_id": refused.json()["request_id"]}
+        assert refused.json() == json.loads(problem_of(TooManyRequests(), **named).body)
         assert (await client.post(wait)).status_code == 200
 
 
