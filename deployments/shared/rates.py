@@ -10,9 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.shared.problems import problem_of
 from taske_ray.errors import TooManyRequests
 from taske_ray.limits import Limits
-from taske_ray.services.rates import RateLimiter, per_hour, per_minute
+from taske_ray.services.rates import Rate, RateLimiter, per_hour, per_minute
 
 _unauthenticated = 401
+_plenty = Rate(1e9, 1e9)
+"""Of a token that nothing limits: it is remembered as valid all the same, and its address does not pay for it."""
 
 
 class Rates:
@@ -32,7 +34,7 @@ class Rates:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._of_tokens = RateLimiter(per_minute(limits.token_per_min), monotonic)
+        self._of_tokens = RateLimiter(per_minute(limits.token_per_min) or _plenty, monotonic)
         self._of_addresses = RateLimiter(per_minute(limits.address_per_min), monotonic)
         self._of_sign_ups = RateLimiter(per_hour(limits.sign_ups_per_hour), monotonic)
         self._exempt = frozenset(exempt)

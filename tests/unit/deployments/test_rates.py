@@ -62,6 +62,13 @@ async def test_a_valid_token_has_its_own_count_wherever_it_comes_from():
     assert await world.ask(token="b", address="10.0.0.9") == 200
 
 
+async def test_a_token_without_a_limit_does_not_pay_from_its_address():
+    """Where tokens are not limited a valid one may ask as often as it likes, and its address keeps its count."""
+    world = World(Limits(token_per_min=None, address_per_min=3))
+    assert await world.statuses(50, token="a") == [200] * 50
+    assert await world.statuses(3) == [200, 200, 429]
+
+
 async def test_made_up_tokens_give_nobody_more():
     """A new invention each time, and the same one again, are counted for the address alone."""
     world = World()
