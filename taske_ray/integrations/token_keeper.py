@@ -25,6 +25,7 @@ from taske_ray.crash_points import reach
 from taske_ray.errors import NotFound, Unavailable
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.ports import ConnectionResolver, Lease, OpenedConnection, TokenStore
+from taske_ray.integrations.recent import Recent
 from taske_ray.security.assertions import sign_assertion
 from taske_ray.security.sealed import VaultError
 
@@ -36,6 +37,8 @@ patience_s = 45.0
 look_again_s = 0.2
 first_pause_s, longest_pause_s = 5.0, 300.0
 keep_trying_to_store_s = 300.0
+most_remembered = 10_000
+"""Connections whose pause, and whose token got instead of a refused one, a process remembers."""
 
 _not_the_providers = frozenset({"connection_changed", "refresh_busy", "no_oauth_client", "unavailable"})
 _log = logging.getLogger(__name__)
@@ -71,8 +74,9 @@ class TokenKeeper:
         self._clock = clock
         self._database_time = database_time
         self._flights: dict[UUID, asyncio.Task[Result]] = {}
-        self._pauses: dict[UUID, _Pause] = {}
-        self._instead: dict[UUID, int] = {}  # versions that were got because the one before was refused
+        self._pauses: Recent[UUID, _Pause] = Recent(most_remembered)
+        # versions that were got because the one before was refused
+        self._instead: Recent[UUID, int] = Recent(most_remembered)
 
     async def usable(self, user_id: UUID, opened: OpenedConnection, module: Module) -> Result:
         """The connection with a token that is good as far as anybody knows."""
@@ -95,7 +99,8 @@ class TokenKeeper:
         if scheme is None or not scheme.has_tokens:
             message = "The service no longer accepts the credential."
             return await self._over(opened, Failed(ErrorClass.AUTH_REVOKED, "credential_refused", message))
-        if opened.id in self._instead and self._instead[opened.id] == opened.version and self._just_got(opened):
+        instead = self._instead.get(opened.id) if opened.id is not None else None
+        if instead == opened.version and self._just_got(opened):
             message = "The service also refuses the token that its provider has just given instead."
             return await self._over(opened, Failed(ErrorClass.AUTH_REVOKED, "new_token_refused", message))
         found = await self._renewed(user_id, opened, module)

@@ -11,6 +11,7 @@ from taske_ray.core.capability.tokens import OAuthClient
 from taske_ray.core.http import HttpResponse
 from taske_ray.core.outcome import ErrorClass, Failed
 from taske_ray.errors import Unavailable
+from taske_ray.integrations import token_keeper
 from taske_ray.integrations.failures import MaybeSent, NotSent
 from taske_ray.integrations.token_keeper import TokenKeeper
 from taske_ray.testing import ManualClock, eventually
@@ -235,6 +236,22 @@ async def test_pauses_grow():
         waits.append((await stand.usable()).retry_after_s)
         stand.clock.advance(waits[-1])
     assert waits == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+async def test_what_is_remembered_is_bounded(monkeypatch):
+    """Of many connections in trouble the last ones are remembered; for one that is forgotten the provider is asked."""
+    monkeypatch.setattr(token_keeper, "most_remembered", 2)
+    stand = Stand(*[(503, {})] * 4, *[gives(number) for number in range(3)])
+    ids = [stand.id, *(stand.tokens.add("oauth", {"refresh_token": f"r-{n}"}) for n in range(2))]
+    asked = []
+    for stand.id in [*ids, ids[2], ids[1], ids[0]]:
+        await stand.usable()
+        asked.append(len(stand.provider.asked))
+    assert asked == [1, 2, 3, 3, 3, 4]
+    stand.clock.advance(300)
+    for stand.id in ids:
+        await stand.refused()
+    assert (len(stand.keeper._pauses), len(stand.keeper._instead)) == (0, 2)
 
 
 async def test_a_token_that_is_due_works_until_its_end():
