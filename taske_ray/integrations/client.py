@@ -24,6 +24,7 @@ from taske_ray.errors import NotFound, Unavailable
 from taske_ray.integrations.drive import drive
 from taske_ray.integrations.executors.port import Executor, Job
 from taske_ray.integrations.failures import NotSent
+from taske_ray.integrations.kept_answers import KeptAnswers, KeptForCall
 from taske_ray.integrations.ledger import CallLedger, Finished
 from taske_ray.integrations.limits import limits_of, pause_asked_for
 from taske_ray.integrations.ports import (
@@ -68,6 +69,7 @@ class IntegrationClient:
         self._database_time = database_time
         self._internal = dict(internal or {})
         self._ledger = CallLedger(clock.monotonic)
+        self._kept = KeptAnswers(clock.monotonic)
         self._sender = Sender(transport, clock=clock, database_time=database_time, conduct=conduct or Conduct())
         self._tokens = TokenKeeper(
             connections=connections, store=tokens, send=self.ask, clock=clock, database_time=database_time
@@ -196,7 +198,8 @@ class IntegrationClient:
         sending: "Sending",
         talk: Talk,
     ) -> Any:
-        outcome = await drive(talk(_context(call, opened)), send)
+        context = _context(call, opened, self._kept.of(call, opened))
+        outcome = await drive(talk(context), send)
         if (pause_s := pause_asked_for(outcome)) is not None:
             self._sender.pause(limits_of(capability, call).asked_keys(sending.host), pause_s)
         return outcome
@@ -281,7 +284,7 @@ class IntegrationClient:
             _log.warning("a connection could not be marked", extra={"connection_id": str(opened.id)})
 
 
-def _context(call: Call, opened: OpenedConnection | None) -> CallContext:
+def _context(call: Call, opened: OpenedConnection | None, kept: KeptForCall) -> CallContext:
     return CallContext(
         params=call.params,
         now=call.now,
@@ -291,6 +294,7 @@ def _context(call: Call, opened: OpenedConnection | None) -> CallContext:
         cursor=call.cursor,
         validators=call.validators or None,
         idempotency_key=call.idempotency_key,
+        kept=kept,
     )
 
 

@@ -14,6 +14,7 @@ from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.transport import Transport
 from taske_ray.limits import Limits
 from taske_ray.security.sealed import VaultError
+from taske_ray.testing import ManualClock
 from tests.integration.integrations.chat import ALICE, BOB, CONNECTION, SECRET, closes, document, says, world
 from tests.integration.integrations.conftest import reply, serving
 
@@ -316,3 +317,36 @@ async def test_a_connection_is_tested():
         assert len(w.connections.marked) == 1
     async with world(closes) as w:
         assert (await w.client.test_connection(ALICE, CONNECTION)).code == "no_answer"
+
+
+async def test_a_first_answer_is_kept_for_its_connection():
+    """`cache_s`: asked once by a user with one credential, again after a failure, with another one, by another user."""
+    status = ["503 Oops"]
+
+    async def answer(request, writer):
+        first = request.startswith(b"GET /rooms")
+        body = json.dumps({"id": 7}).encode()
+        writer.write(reply(body, "Content-Type: application/json", status=status[0] if first else "200 OK"))
+
+    room = {"id": "room", "cache_s": 60, "request": {"path": "/rooms"}, "output": {"id": "{{ response.body.id }}"}}
+    sending = {"method": "POST", "path": "/post", "body": {"room": "{{ pre.room.id }}"}}
+    clock = ManualClock()
+    async with world(answer, clock=clock, pre=[room], request=sending) as w:
+
+        async def asked(number, **more):
+            """How many requests a call made."""
+            before = len(w.server.received)
+            outcome = await w.perform(id=f"c{number}", **more)
+            assert isinstance(outcome, Succeeded) is (status[0] == "200 OK")
+            return len(w.server.received) - before
+
+        assert await asked(0) == 1
+        status[0] = "200 OK"
+        assert [await asked(1), await asked(2)] == [2, 1]
+        assert w.server.received[-1].endswith(b'{"room":7}')
+        w.connections.opened = replace(w.connections.opened, version=2)
+        assert [await asked(3), await asked(4)] == [2, 1]
+        bob = {"user_id": BOB, "connection_id": None}
+        assert [await asked(5, **bob), await asked(6, **bob)] == [2, 1]
+        clock.advance(60)
+        assert [await asked(7), await asked(8, **bob)] == [2, 2]

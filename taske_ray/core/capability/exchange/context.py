@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +14,24 @@ class ConnectionValues:
     secret: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+class Kept(Protocol):
+    """Outputs of `pre` requests of one user, connection and capability, as JSON by name, until their time is over."""
+
+    def find(self, name: str) -> str | None:
+        """What is kept under a name."""
+        ...
+
+    def keep(self, name: str, output: str, seconds: int) -> None:
+        """Keep an output for so long, if there is room."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """One call. `params` are filled (`ParamsSchema.fill`); `now` is RFC 3339; `cursor` has `from` and `value`.
 
     `validators` are those of the last poll (`etag`, `last_modified`); `idempotency_key` is the step's, if any.
+    `kept` is where outputs of `pre` requests are kept for this user and connection; None: nowhere.
     """
 
     params: Mapping[str, Any]
@@ -29,3 +42,4 @@ class CallContext:
     cursor: Mapping[str, Any] | None = None
     validators: Mapping[str, str] | None = None
     idempotency_key: str | None = None
+    kept: Kept | None = None

@@ -6,6 +6,7 @@ Whoever drives it sends each request and passes the complete response in; a requ
 arrived ends the conversation (close it). No error of a document, a parameter or a service is raised: it is returned.
 """
 
+import json
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -14,6 +15,7 @@ from taske_ray.core.capability.document.response import DEFAULT_MAX_BYTES, PreSp
 from taske_ray.core.capability.exchange.build import Prepared, prepare
 from taske_ray.core.capability.exchange.context import CallContext, ConnectionValues
 from taske_ray.core.capability.exchange.encode import header, to_text
+from taske_ray.core.capability.exchange.kept import name_of
 from taske_ray.core.capability.exchange.pages import Page, Pages, put_at
 from taske_ray.core.capability.exchange.polled import read_items
 from taske_ray.core.capability.exchange.refusal import Refusal
@@ -69,14 +71,24 @@ def _converse(talk: Talk, capability: Capability) -> Conversation:
 def _ask_first(
     talk: Talk, capability: Capability, pre: PreSpec, scope: Mapping[str, Any]
 ) -> Generator[HttpRequest, HttpResponse, Failed | None]:
-    """Makes a `pre` request and keeps its result for the requests after it."""
-    response = yield from talk.exchange(prepare(pre.request, scope, talk.route), DEFAULT_MAX_BYTES)
+    """Makes a `pre` request, or takes what is kept of it, and has its output ready for the requests after it."""
+    request = talk.written(prepare(pre.request, scope, talk.route), DEFAULT_MAX_BYTES)
+    kept = talk.context.kept if pre.cache_s else None
+    name = name_of(pre, capability, request, scope) if kept is not None else ""
+    if kept is not None and (found := kept.find(name)) is not None:
+        talk.pre[pre.id] = json.loads(found)
+        return None
+    response = yield from talk.ask(request)
     seen = seen_by(talk, response, pre.response, scope, Page(1))
     failed = _judge(talk, capability, pre.response, seen)
-    if failed is None:
-        output = pre.response.output
-        talk.pre[pre.id] = output.evaluate(seen) if output is not None else seen["response"]["body"]
-    return failed
+    if failed is not None:
+        return failed
+    output = pre.response.output.evaluate(seen) if pre.response.output is not None else seen["response"]["body"]
+    talk.pre[pre.id] = output
+    # credentials are in plain text for the length of a call: an answer that repeats one is not kept
+    if kept is not None and talk.route.redactor.data(output) == output:
+        kept.keep(name, json.dumps(output), pre.cache_s)
+    return None
 
 
 def _act(talk: Talk, capability: Capability, pages: Pages, scope: Mapping[str, Any]) -> Conversation:

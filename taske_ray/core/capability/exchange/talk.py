@@ -71,7 +71,14 @@ class Talk:
 
     def exchange(self, prepared: Prepared, max_bytes: int) -> Exchange:
         """Yields a request and returns its response."""
-        request = write(prepared, self.route, max_bytes)
+        return (yield from self.ask(self.written(prepared, max_bytes)))
+
+    def written(self, prepared: Prepared, max_bytes: int) -> HttpRequest:
+        """The request in bytes, checked, for this conversation's route."""
+        return write(prepared, self.route, max_bytes)
+
+    def ask(self, request: HttpRequest) -> Exchange:
+        """Yields a request that is written already and returns its response."""
         self.sent = request.shown
         return (yield request)
 
