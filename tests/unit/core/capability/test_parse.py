@@ -72,6 +72,8 @@ def test_what_is_no_object_is_no_document(errors_of: Errors, doc: Any) -> None:
         ("/enabled", "yes", "/enabled", "wrong_type"),
         ("/base_url", "not a url", "/base_url", "bad_url"),
         ("/base_url", "https://u:p@x.example", "/base_url", "bad_url"),
+        ("/base_url", "https://127.1", "/base_url", "bad_url"),
+        ("/base_url", "https://2852039166", "/base_url", "bad_url"),
         ("/allowed_hosts", ["a b"], "/allowed_hosts/0", "bad_host"),
         ("/allowed_hosts", [], "/allowed_hosts", "out_of_range"),
         ("/allowed_hosts", ["other.example"], "/base_url", "host_not_allowed"),
