@@ -29,7 +29,8 @@ from taske_ray.integrations.client import IntegrationClient
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.own import OwnMachine
 from taske_ray.integrations.transport import Transport
-from tests.integration.egress.sinks import NOW, USER
+from tests.integration.egress.stand import NOW
+from tests.unit.integrations.memory_tokens import USER
 
 BOUND = 0.05
 CALLS_OF_A_RUN = 2

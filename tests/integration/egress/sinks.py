@@ -1,4 +1,4 @@
-"""Every way in which a URL that somebody else chose becomes a request, driven with the real client (security, 19.4).
+"""Every way in which a place that somebody else chose is connected to, driven with the real client (security, 19.4).
 
 A sink is a function `(stand, url) -> outcome`. A new place in the tree that sends requests needs a row in
 `tests/unit/test_sinks.py`, which names the sinks here that drive it.
@@ -6,125 +6,15 @@ A sink is a function `(stand, url) -> outcome`. A new place in the tree that sen
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID, uuid4
+from urllib.parse import parse_qs, urlencode, urlsplit
+from uuid import UUID
 
-from taske_ray.catalog.registry import load_modules
-from taske_ray.clock import SystemClock
-from taske_ray.core.call import Call
-from taske_ray.core.capability import Capability, ConnectionValues, Module, parse_module
-from taske_ray.core.url import BadUrl, parse_url
-from taske_ray.errors import NotFound
-from taske_ray.integrations.client import IntegrationClient
-from taske_ray.integrations.ports import OpenedConnection
-from taske_ray.integrations.transport import Transport
-from tests.unit.integrations.memory_tokens import MemoryTokens
-
-USER, CONNECTION = UUID(int=1), UUID(int=2)
-NOW = "2026-01-02T03:04:05Z"
-CANARY = "canary-credential-that-goes-nowhere-else"
-_any_url = {"type": "object", "properties": {"url": {"type": "string"}}}
-_from = "{{ params.url }}"
-
-
-def _action(name: str, **parts: Any) -> dict[str, Any]:
-    return {"capability": f"place.{name}", "kind": "action", "name": name, "params": _any_url, **parts}
-
-
-_place = {
-    "module": "place",
-    "name": "Place",
-    "allowed_hosts": ["*"],
-    "base_url": "https://{{ conn.config.host }}",
-    "auth": [
-        {"id": "none", "type": "none"},
-        {
-            "id": "key",
-            "type": "headers",
-            "allowed_hosts": "{{ conn.config.hosts }}",
-            "apply": {"headers": {"x-key": "{{ conn.secret.token }}"}},
-            "test": {"url": "{{ conn.config.url }}"},
-            "fields": {
-                "type": "object",
-                "properties": {
-                    "url": {"type": "string"},
-                    "host": {"type": "string"},
-                    "hosts": {"type": "array"},
-                    "token": {"type": "string", "x-secret": True},
-                },
-            },
-        },
-    ],
-    "capabilities": [
-        _action("url", request={"url": _from}),
-        _action("post", request={"url": _from, "method": "POST", "body": {"a": 1}}),
-        _action("site", request={"path": "/"}, auth=["key"]),
-        _action(
-            "pre",
-            pre=[{"id": "first", "request": {"url": _from}}],
-            request={"url": "http://93.184.215.14/after-pre"},
-        ),
-        _action(
-            "pages",
-            request={"url": "http://93.184.215.14/page", "query": {"next": _from}},
-            response={"items": "{{ response.body.items }}"},
-            pagination={"type": "next_url", "next": "{{ response.body.next }}"},
-        ),
-        _action("redirect", request={"url": "http://93.184.215.14/redirect", "query": {"to": _from}}),
-        _action("hops", request={"url": "http://93.184.215.14/hops", "query": {"to": _from}}),
-        {
-            "capability": "place.find",
-            "kind": "lookup",
-            "name": "find",
-            "params": _any_url,
-            "request": {"url": _from},
-            "response": {"items": "{{ response.body.items }}", "item": {"value": "{{ item }}", "label": "{{ item }}"}},
-        },
-    ],
-}
-
-
-@dataclass
-class Stand:
-    """A client over the modules of the catalog and `place`, and a connection that holds what a sink puts there."""
-
-    transport: Transport
-    config: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        self.modules: dict[str, Module] = {**load_modules(), "place": parse_module(_place)}
-        self.client = IntegrationClient(
-            capabilities=self,
-            connections=self,
-            tokens=MemoryTokens(),
-            transport=self.transport,
-            clock=SystemClock(),
-            database_time=lambda: 0.0,
-        )
-
-    async def pinned(self, capability: str, _version: int) -> Capability:
-        """As the catalog."""
-        return self.modules[capability.partition(".")[0]].capabilities[capability]
-
-    async def module(self, module_id: str) -> Module:
-        """As the catalog."""
-        return self.modules[module_id]
-
-    async def open(self, user_id: UUID, connection_id: UUID) -> OpenedConnection:
-        """The one connection."""
-        if (user_id, connection_id) != (USER, CONNECTION):
-            raise NotFound
-        return OpenedConnection("place", ConnectionValues("key", dict(self.config), {"token": CANARY}))
-
-    async def mark_needs_reauth(self, *_: Any) -> None:
-        """Nothing to remember."""
-
-    async def perform(self, capability: str, params: dict[str, Any], **more: Any) -> Any:
-        """A call as a run host makes it."""
-        call = Call(uuid4().hex, USER, capability, 1, params, NOW, timeout_s=8.0)
-        return await self.client.perform(replace(call, **more))
-
+from taske_ray.core.capability import CallContext
+from taske_ray.core.capability.exchange.subscription import Conversation, subscribe
+from tests.integration.egress import consents, provider
+from tests.integration.egress.stand import Stand, bound_to
+from tests.unit.integrations.memory_tokens import USER
 
 Sink = Callable[[Stand, str], Awaitable[Any]]
 
@@ -150,23 +40,59 @@ async def _http_poll(stand: Stand, url: str) -> Any:
 
 
 async def _connection_test(stand: Stand, url: str) -> Any:
-    stand.config = {"url": url, "hosts": [_place_of(url)]}
-    return await stand.client.test_connection(USER, CONNECTION)
+    connection = stand.connected("place", "key", {"url": url, "hosts": [bound_to(url)]})
+    return await stand.client.test_connection(USER, connection)
 
 
 async def _base_url(stand: Stand, url: str) -> Any:
-    stand.config = {"host": url.partition("://")[2].partition("/")[0], "hosts": [_place_of(url)]}
-    return await stand.perform("place.site", {}, connection_id=CONNECTION)
+    config = {"host": url.partition("://")[2].partition("/")[0], "hosts": [bound_to(url)]}
+    return await stand.perform("place.site", {}, connection_id=stand.connected("place", "key", config))
 
 
-def _place_of(url: str) -> str:
-    """The host binding that would let exactly this URL pass."""
-    try:
-        parsed = parse_url(url)
-    except BadUrl:
-        return "nowhere.example"
-    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
-    return f"{host}:{parsed.port}"
+async def _registration(stand: Stand, url: str) -> Any:
+    """As the keeper of registrations has it (`actors/subscriptions.py`)."""
+    hook = stand.modules["place"].capabilities["place.hook"]
+
+    def talk(context: CallContext) -> Conversation:
+        return subscribe(hook, context, url="https://taske.example/hooks/token", generated={})
+
+    return await stand.client.register(hook, stand.call(hook.id, {"url": url}), talk)
+
+
+def _account(stand: Stand, module: str, auth: str, url: str) -> UUID:
+    host, port = _server_of(url)
+    config = {"host": host, "port": port, "username": "mina", "from": "mina@example.com", "database": "shop"}
+    return stand.connected(module, auth, config, password="a password")
+
+
+async def _smtp(stand: Stand, url: str) -> Any:
+    mail = {"to": ["bob@example.com"], "subject": "s", "text": "t"}
+    return await stand.perform("email.send", mail, connection_id=_account(stand, "email", "smtp", url))
+
+
+async def _imap(stand: Stand, url: str) -> Any:
+    mailbox = {"mailbox": "INBOX"}
+    return await stand.perform("email.message.new", mailbox, connection_id=_account(stand, "email", "imap", url))
+
+
+async def _postgres(stand: Stand, url: str) -> Any:
+    statement = {"sql": "SELECT 1", "max_rows": 1}
+    connection = _account(stand, "database", "postgres", url)
+    return await stand.perform("database.query", statement, connection_id=connection)
+
+
+async def _account_test(stand: Stand, url: str) -> Any:
+    return await stand.client.test_connection(USER, _account(stand, "email", "smtp", url))
+
+
+def _server_of(url: str) -> tuple[str, int]:
+    """What a user who had this URL in mind would write into the fields of an account."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("/")[0] or url
+    host, colon, port = place.rpartition(":")
+    if colon and port.isdecimal() and not host.endswith(":") and (":" not in host or host.endswith("]")):
+        return host.removeprefix("[").removesuffix("]"), int(port)
+    return place.removeprefix("[").removesuffix("]"), 443 if scheme == "https" else 80
 
 
 SINKS: dict[str, Sink] = {
@@ -182,26 +108,44 @@ SINKS: dict[str, Sink] = {
     "redirect after redirects": _of_place("hops"),
     "connection test": _connection_test,
     "base URL of a connection": _base_url,
+    "registration of a webhook": _registration,
+    "smtp": _smtp,
+    "imap": _imap,
+    "postgres": _postgres,
+    "test of an account": _account_test,
+    "code exchange": consents.exchanged,
+    "token refresh": consents.refreshed,
+    "token request": consents.logged_in,
+    "token revocation": consents.revoked,
+    "discovery": provider.discovered,
+    **{f"{name} of a provider": provider.led_to(name) for name in provider.ENDPOINTS},
 }
-BEHIND_A_REQUEST = frozenset({"next page", "redirect", "redirect after redirects"})
-"""Sinks whose first request goes to the public stand-in, which then names the URL."""
+BEHIND_A_REQUEST = {
+    "next page": 1,
+    "redirect": 1,
+    "redirect after redirects": 4,
+    **{f"{name} of a provider": before for name, before in provider.ENDPOINTS.items()},
+}
+"""Sinks whose first requests, so many, go to the public stand-in, which then names the URL."""
+REFUSALS = {
+    "token revocation": "not_revoked",
+    "discovery": "provider_unavailable",
+    **{f"{name} of a provider": "provider_unavailable" for name in provider.ENDPOINTS},
+}
+"""What those say who tell nobody why: all that goes wrong there looks alike, a refusal by the guard too."""
 
 
 def public_answer(target: str) -> bytes:
     """What the public stand-in says: pages and redirects to wherever the query says."""
-    from urllib.parse import parse_qs, urlsplit
-
     parts = urlsplit(target)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     if parts.path == "/redirect" and "to" in query:
         return _response(302, b"", f"Location: {query['to']}")
     if parts.path == "/hops" and "to" in query:
         left = int(query.get("left", 3))
-        from urllib.parse import urlencode
-
         again = f"/hops?{urlencode({'to': query['to'], 'left': left - 1})}"
         return _response(307, b"", f"Location: {again if left else query['to']}")
-    body = {"items": [1], "next": query.get("next")}
+    body = provider.document(parts.path) or {"items": [1], "next": query.get("next")}
     return _response(200, json.dumps(body).encode(), "Content-Type: application/json")
 
 
