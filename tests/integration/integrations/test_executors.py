@@ -5,7 +5,7 @@ import imaplib
 import socket
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -203,6 +203,7 @@ async def over_tcp(url, *, cut=None):
                 other.transport.abort()
                 break
             writer.write(data)
+            await writer.drain()
         writer.close()
 
     async def connected(reader, writer):
@@ -273,6 +274,97 @@ async def test_what_a_statement_may_not_do(transport, shop):
             assert refused.error_class is ErrorClass.INVALID, text
         late = job("database.query", {"sql": "SELECT pg_sleep(20)"}, connection, timeout_s=1.0)
         assert (await postgres.perform(late)).error_class is ErrorClass.TRANSIENT
+
+
+HUGE = "SELECT g, repeat('x', 1000) AS text FROM generate_series(1, 200000) g"  # 200 MB
+
+
+@contextmanager
+def peak_of_memory():
+    """How many bytes of memory this process took meanwhile beyond what it had, at most."""
+
+    def read(name):
+        return int(Path("/proc/self/status").read_text().partition(f"{name}:")[2].split()[0]) * 1024
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    before, found = read("VmRSS"), []
+    yield found
+    found.append(read("VmHWM") - before)
+
+
+@pytest.mark.parametrize(
+    ("params", "code"), [({"max_rows": 100}, None), ({"max_rows": 10_000}, "too_large"), ({"read_only": False}, None)]
+)
+async def test_a_result_of_200_mb_is_not_read(transport, shop, params, code):
+    """Up to the rows asked for, or to 5 MiB, whatever the statement goes on to give; in 40 MB of memory."""
+    async with over_tcp(shop) as port:
+        with peak_of_memory() as peak:
+            found = await Postgres(transport).perform(
+                job("database.query", {"sql": HUGE} | params, database(shop, port))
+            )
+    if code is None:
+        most = params.get("max_rows", 1000)
+        assert (found.output["count"], found.output["truncated"]) == (most, True)
+        assert found.output["rows"][-1] == {"g": most, "text": "x" * 1000}
+    else:
+        assert (found.error_class, found.code) == (ErrorClass.FATAL, code)
+    assert peak[0] < 40_000_000
+
+
+async def test_a_statement_is_ended_with_its_reading(transport, shop):
+    """The server does not go on with what nobody reads any more, long before the time for the call is over."""
+    sql = "SELECT repeat('x', 1000), CASE WHEN g > 100 THEN pg_sleep(20) END FROM generate_series(1, 200) g"
+    async with over_tcp(shop) as port:
+        one = job("database.query", {"sql": sql, "max_rows": 5}, database(shop, port), timeout_s=30.0)
+        assert (await Postgres(transport).perform(one)).output["truncated"] is True
+    with psycopg.connect(shop, autocommit=True) as connection:
+        running = (
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep%'"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        wait_until(lambda: connection.execute(running).fetchone() == (0,), 5.0, "the statement ended")
+
+
+@pytest.mark.parametrize("text", ["'y'", "repeat('y', 1000)"])
+async def test_what_was_written_stays_however_much_it_gives_back(transport, shop, text):
+    """`RETURNING` more rows or bytes than are read: all are written and committed, and the outcome says so."""
+    insert = (
+        f"INSERT INTO public.orders (id, name) SELECT g, {text} FROM generate_series(10, 20009) g RETURNING id, name"
+    )
+    params = {"sql": insert, "read_only": False, "max_rows": 10_000}
+    async with over_tcp(shop) as port:
+        found = await Postgres(transport).perform(job("database.query", params, database(shop, port)))
+    with psycopg.connect(shop) as connection:
+        assert connection.execute("SELECT count(*) FROM public.orders WHERE id >= 10").fetchone() == (20_000,)
+    if text == "'y'":
+        assert (found.output["count"], found.output["truncated"]) == (10_000, True)
+    else:
+        assert (found.code, found.sent, "was executed" in found.message) == ("too_large", True, True)
+
+
+async def test_a_statement_without_rows(transport, shop):
+    """It says how many it touched; an error half-way through a result undoes all of it; COPY is refused."""
+    async with over_tcp(shop) as port:
+        connection, postgres = database(shop, port), Postgres(transport)
+
+        async def run(sql, **more):
+            return await postgres.perform(job("database.query", {"sql": sql, "read_only": False, **more}, connection))
+
+        fill = "INSERT INTO public.orders (id) SELECT g FROM generate_series(10, 19) g"
+        assert (await run(fill)).output == {"rows": [], "count": 10, "truncated": False}
+        assert (await run("UPDATE public.orders SET name = $1 WHERE id > $2", values=["x", 14])).output["count"] == 5
+        assert (await run("DELETE FROM public.orders WHERE id = 99")).output["count"] == 0
+        assert (await run("CREATE TABLE public.empty ()")).output["rows"] == []
+        assert (await run("SELECT * FROM public.orders WHERE id = 99")).output["count"] == 0
+        assert (await run("-- nothing")).output == {"rows": [], "count": 0, "truncated": False}
+        twice = await run("SELECT 1 AS a, $1::jsonb AS a, $2::int[] AS b", values=[{"k": 1}, "{1,2}"])
+        assert twice.output["rows"] == [{"a": {"k": 1}, "b": [1, 2]}]
+        broken = await run("UPDATE public.orders SET name = 'z' WHERE id > 9 RETURNING 1 / (id - 19)")
+        assert (broken.error_class, broken.code) == (ErrorClass.INVALID, "sql_22012")
+        assert (await run("SELECT 1 FROM public.orders WHERE name = 'z'")).output["count"] == 0
+        for copy in ("COPY public.orders TO STDOUT", "COPY public.orders FROM STDIN"):
+            refused = await run(copy)
+            assert (refused.error_class, refused.code) == (ErrorClass.INVALID, "sql_0a000")
 
 
 async def test_a_broken_connection_is_unknown_only_for_writes(transport, shop):
