@@ -101,13 +101,16 @@ class Service:
 
     def create_account(self) -> None:
         """An admin with an API key: metrics are for admins."""
-        command = [str(TASKE), "user", "create", EMAIL, "--admin", "--password-stdin"]
-        subprocess.run(
-            command, input=f"{_password}\n".encode(), env=self._environment, check=True, stdout=subprocess.DEVNULL
-        )
+        self.api_key = self.create_user(EMAIL, "--admin")
+
+    def create_user(self, email: str, *options: str) -> str:
+        """The API key of a new user."""
+        command = [str(TASKE), "user", "create", email, *options, "--password-stdin"]
+        said = f"{_password}\n".encode()
+        subprocess.run(command, input=said, env=self._environment, check=True, stdout=subprocess.DEVNULL)
         with Taske(self.url) as taske:
-            taske.account.login(EMAIL, _password)
-            self.api_key = taske.api_keys.create("bench").key
+            taske.account.login(email, _password)
+            return taske.api_keys.create("bench").key
 
     def create_pipeline(self, receiver: Stub) -> str:
         """The task that is measured, webhook -> POST -> POST with the first one's output; its hook's URL."""

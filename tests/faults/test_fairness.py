@@ -5,7 +5,6 @@ On a whole service, with figures: what the other user notices is printed, and bo
 
 import asyncio
 import statistics
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pytest
 
 from taske_ray import Taske, action, task, webhook
 from tests.bench.load import Plan, generate
-from tests.bench.service import TASKE, temporary
+from tests.bench.service import temporary
 from tests.bench.stand import BODIES, Stub
 from tests.cluster.receiver import Answer
 from tests.facts import until
@@ -22,7 +21,6 @@ from tests.faults.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600, func_only=True)]
 
-_password = "a long password for a short life"
 MEASURED_S, RATE = 15.0, 10.0
 NOISE_S = 0.03
 """What a moment of another program on the machine costs the slowest twentieth."""
@@ -55,22 +53,12 @@ def told(text):
     sys.stdout.write(f"\n{text}\n")
 
 
-def person(service, name):
-    """A new user, logged in."""
-    command = [str(TASKE), "user", "create", f"{name}@example.com", "--password-stdin"]
-    environment = service._environment
-    subprocess.run(command, input=f"{_password}\n".encode(), env=environment, check=True, stdout=subprocess.DEVNULL)
-    with Taske(service.url) as taske:
-        taske.account.login(f"{name}@example.com", _password)
-        return Person(service, taske.api_keys.create("fair").key)
-
-
 @contextmanager
 def two_people(receiver, **settings):
     """A service, and two of its users."""
     with temporary(Stub(0, receiver.port), **settings) as service:
         service.start()
-        yield person(service, "ann"), person(service, "ben")
+        yield tuple(Person(service, service.create_user(f"{name}@example.com")) for name in ("ann", "ben"))
 
 
 async def latencies(sender, receiver, address):
