@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+from contextvars import Context
 from pathlib import Path
 
 import pytest
@@ -102,9 +103,13 @@ async def test_secrets_of_a_task_are_hidden(lines):
         await done.wait()
 
     inside, done = asyncio.Event(), asyncio.Event()
+
+    async def elsewhere():
+        logging.getLogger("somebody").warning("elsewhere %s", CANARY)
+
     task = asyncio.create_task(call())
     await inside.wait()
-    logging.getLogger("somebody").warning("elsewhere %s", CANARY)
+    await asyncio.create_task(elsewhere(), context=Context())  # a task that has loaded nothing itself
     done.set()
     await task
     assert len(lines.raw) == 4
