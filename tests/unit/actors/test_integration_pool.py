@@ -242,6 +242,18 @@ async def test_an_outcome_that_was_not_recorded_is_asked_of_its_client(pool, cli
     assert await pool.adopt(question) is None
 
 
+async def test_a_client_that_began_after_the_last_look_is_asked_too(pool, clients):
+    """Whoever adopts looks once more before it says that nobody can tell."""
+    late = new_id()
+    clients.remembered["c"] = Succeeded(7)
+
+    async def look():
+        clients.ids = [late]
+
+    clients.look = look
+    assert await pool.adopt(Question("c", late, "run_1", fence=2, age_s=1.0, timeout_s=1.0)) == Succeeded(7)
+
+
 async def test_recorded_outcomes_are_acknowledged_with_the_next_calls_or_soon(pool, clients):
     """The client learns which outcomes it may forget, on the way of other calls or by itself."""
     client = clients.ids[0]
