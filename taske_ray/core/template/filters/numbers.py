@@ -30,11 +30,14 @@ def _bounded(number: Number) -> Number:
     return number_of(number)
 
 
-def _divided_by(_: Work, value: Any, other: Any) -> Number:
+def _divided_by(work: Work, value: Any, other: Any) -> Number:
     left, right = number_of(value), number_of(other)
     if right == 0:
         raise FilterError("division by zero")
-    return _bounded(left // right if isinstance(left, int) and isinstance(right, int) else left / right)
+    if isinstance(left, int) and isinstance(right, int):
+        return _bounded(left // right)
+    work.charge(decimal_units)  # most quotients are written with all the digits there are
+    return _bounded(left / right)
 
 
 def _modulo(work: Work, value: Any, other: Any) -> Number:
