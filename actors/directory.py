@@ -88,5 +88,11 @@ class Directory:
             async def send(batch: list[Any]) -> None:
                 await self.call(host_id, method, batch)
 
-            outbox = self._outboxes[host_id, method] = Outbox(send)
+            outbox = self._outboxes[host_id, method] = Outbox(send, turn=_whose)
         return outbox.put(message)
+
+
+def _whose(message: Any) -> UUID | None:
+    """The user whose run it is about; a nudge to look for work is nobody's."""
+    user_id: UUID | None = getattr(message, "user_id", None)
+    return user_id

@@ -41,6 +41,7 @@ from taske_ray.services.master_key import open_keyring
 from taske_ray.services.sealing import Sealer
 from taske_ray.services.trail import Trail
 
+_look_s = 0.05
 _mail_s = 1.0
 _subscriptions_s = 1.0
 _mails_at_once = 20
@@ -66,6 +67,7 @@ class IntegrationClient:
         self._trail = Trail(process.database)
         self._audit = CallTrail(self._trail)
         self._outbox = MailOutbox(process.database)
+        process.every(lambda: _look_s, self._client.keep_quick)
         process.every(lambda: _subscriptions_s, self._subscriptions().work)
         if process.settings.smtp_url:
             process.every(lambda: _mail_s, self._send_mails)

@@ -7,9 +7,10 @@ these take turns: whoever has a thousand items waiting delays another's one by a
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
+
+from taske_ray.line import Line
 
 Item = TypeVar("Item")
 _log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Gatherer(Generic[Item]):
         self._limit = limit
         self._lanes = lanes
         self._turn = turn
-        self._waiting: _Turns[Item] = _Turns()
+        self._waiting: Line[Item] = Line()
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -74,28 +75,3 @@ class Gatherer(Generic[Item]):
             await self._work(batch)
         except Exception:  # noqa: BLE001 - logged; it must not end its neighbours
             _log.exception("a batch of %d was given up", len(batch))
-
-
-class _Turns(Generic[Item]):
-    """What waits, by whose turn it is: the first of each, then the second of each, and so on."""
-
-    def __init__(self) -> None:
-        self._queues: OrderedDict[Hashable, deque[Item]] = OrderedDict()
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, whose: Hashable, item: Item) -> None:
-        """Behind all others of the same."""
-        self._queues.setdefault(whose, deque()).append(item)
-        self._count += 1
-
-    def next(self) -> Item:
-        """Whoever has more goes to the end of the line."""
-        whose, queue = self._queues.popitem(last=False)
-        self._count -= 1
-        item = queue.popleft()
-        if queue:
-            self._queues[whose] = queue
-        return item

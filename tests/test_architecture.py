@@ -17,7 +17,19 @@ from taske_ray import errors
 from tests.syntax import parsed
 
 ROOT = Path(__file__).parent.parent
-BASE = {"errors", "clock", "settings", "limits", "logs", "gather", "deadline", "crash_points", "hardening"}
+BASE = {
+    "errors",
+    "clock",
+    "settings",
+    "limits",
+    "logs",
+    "line",
+    "gather",
+    "places",
+    "deadline",
+    "crash_points",
+    "hardening",
+}
 UNDER_SERVICES = BASE | {"core", "catalog", "db", "security", "integrations"}
 UNDER_BOOTSTRAP = UNDER_SERVICES | {"services", "schemas", "standins"}
 
@@ -28,7 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "limits"},
     "limits": set(),
     "logs": {"errors", "core"},
-    "gather": set(),
+    "line": set(),
+    "gather": {"line"},
+    "places": {"line"},
     "hardening": set(),
     "deadline": set(),
     "crash_points": {"settings"},

@@ -1,6 +1,7 @@
-"""What a host in trouble is spared (durability, 12.3 and 12.4): breakers, a budget for retries, and turns.
+"""What a host in trouble is spared (durability, 12.3 and 12.4), and how much a process takes on at once.
 
-None of them knows a clock: `now` is in seconds that never go back. Each belongs to one host, or one user at one host.
+None of this knows a clock: `now` is in seconds that never go back. Breakers, budgets for retries and turns belong to
+one host each, or to one user at one host.
 """
 
 from collections.abc import Hashable
@@ -12,6 +13,8 @@ probe_every_s = 30.0
 budget_share = 0.1
 longest_turn_s = 60.0
 least_turns_per_s = 5.0
+quick_s = 0.01
+least_size = 16
 
 
 class Tally:
@@ -159,3 +162,26 @@ class Turns:
     def is_over(self, now: float) -> bool:
         """Whether it holds nothing that is worth keeping."""
         return self._last < now and not self._ended.total(now)
+
+
+class Window:
+    """How many calls one process has under way so that it is quick for everybody: `most`, and fewer while it is busy.
+
+    A turn of its loop that takes longer than 10 ms of processor time means that more is under way than it can work on:
+    what is begun beyond that makes nothing faster, and everybody waits longer in each turn. So the window loses a
+    quarter then, and gains a few places while turns are short (additive increase, multiplicative decrease; Chiu and
+    Jain 1989). Calls that wait for a slow service take no processor time and leave the window as wide as it is.
+    """
+
+    __slots__ = ("_most", "size")
+
+    def __init__(self, most: int) -> None:
+        self._most = self.size = most
+
+    def saw(self, turn_s: float) -> int:
+        """The size after a turn that took so many seconds of processor time."""
+        if turn_s > quick_s:
+            self.size = max(min(least_size, self._most), self.size * 3 // 4)
+        else:
+            self.size = min(self._most, self.size + 4)
+        return self.size

@@ -137,6 +137,10 @@ class IntegrationClient:
             usable, outcome = renewed, await try_it(renewed)
         return await self._settled(outcome, usable) if isinstance(outcome, Failed) else outcome
 
+    async def keep_quick(self) -> None:
+        """See how busy this process is; to be done many times a second."""
+        await self._sender.pacing.keep_quick()
+
     async def register(self, capability: Capability, call: Call, talk: Talk) -> Any:
         """Hold a conversation about a webhook's registration (`core/capability/exchange/subscription.py`)."""
         return await self._outside(capability, call, Sending(0.0), talk)

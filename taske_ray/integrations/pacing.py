@@ -3,6 +3,8 @@
 What may not go is not sent, and is told when to come again. One process's view: each client keeps its own.
 """
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -10,9 +12,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from taske_ray.core.outcome import ErrorClass
-from taske_ray.core.pacing import Breaker, RetryBudget, Turns
+from taske_ray.core.pacing import Breaker, RetryBudget, Turns, Window
 from taske_ray.integrations.failures import MaybeSent, NotSent
-from taske_ray.integrations.places import Places
+from taske_ray.places import Places
 
 patience_s = 1.0
 _few = 10  # who has no more than so many calls under way finds room also where others have taken it all
@@ -50,12 +52,19 @@ class Pacing:
 
     def __init__(self, *, room: int, most: int, retries_per_s: float, monotonic: Callable[[], float]) -> None:
         self._room = Places(room)
+        self._window = Window(room)
         self._most = most
         self._retries_per_s = retries_per_s
         self._monotonic = monotonic
         self._hosts: dict[Hashable, _AtHost] = {}
         self._of_users: Counter[UUID | None] = Counter()
         self._asked = 0
+
+    async def keep_quick(self) -> None:
+        """Measure a turn of the loop, and make room for as many calls as it can work on."""
+        began = time.thread_time()  # of the processor: what other programs take is not the calls' doing
+        await asyncio.sleep(0)
+        self._room.resize(self._window.saw(time.thread_time() - began))
 
     @asynccontextmanager
     async def place(
@@ -101,14 +110,14 @@ class Pacing:
             raise self._crowded(theirs, "Too many calls to this host are under way; the step waits.")
         if self._of_users[user_id] < _few:
             self._room.squeeze_in()
-        elif not await self._found_room(theirs):
+        elif not await self._found_room(theirs, user_id):
             raise self._crowded(theirs, "Too many calls are under way; the step waits.")
         self._of_users[user_id] += 1
 
-    async def _found_room(self, theirs: _AtHost) -> bool:
+    async def _found_room(self, theirs: _AtHost, user_id: UUID | None) -> bool:
         found = False
         try:
-            found = await self._room.enter(patience_s)
+            found = await self._room.enter(patience_s, whose=user_id)
         finally:
             if not found:
                 theirs.places.leave()

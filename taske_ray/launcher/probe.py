@@ -9,9 +9,11 @@ from typing import Final
 
 ANSWER_LIMIT_S: Final = 5.0
 EVERY_S: Final = 2.0
-DOOR_LIMIT_S: Final = 2.0
+DOOR_LIMIT_S: Final = 1.5
 DOOR_MISSES: Final = 2
 """So often in a row HAProxy may take a connection and not answer on it: it hangs or is full."""
+ADMIN_LIMIT_S: Final = 0.5
+"""With the limits above, one that hangs is ended after 6 s at most, before anybody has waited for 8 s."""
 
 
 class Probe:
@@ -74,7 +76,7 @@ def is_full(run_dir: Path) -> bool:
     """Whether a HAProxy that takes no more connections at its door still answers at its admin socket: it is no hang."""
     for path in run_dir.glob("*/a"):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as admin:
-            admin.settimeout(DOOR_LIMIT_S)
+            admin.settimeout(ADMIN_LIMIT_S)
             admin.connect(str(path))
             admin.sendall(b"show info\n")
             if admin.recv(100):

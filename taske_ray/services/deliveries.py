@@ -32,6 +32,7 @@ from taske_ray.db.history import History, StoredRun
 from taske_ray.deadline import within
 from taske_ray.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from taske_ray.limits import Limits, profiles
+from taske_ray.places import Places
 from taske_ray.security.tokens import digest
 from taske_ray.services.app_deliveries import AppDeliveries
 from taske_ray.services.app_hooks import AppRoutes
@@ -42,6 +43,9 @@ from taske_ray.services.known_hooks import Hook, KnownHooks
 from taske_ray.services.sealing import Sealer
 from taske_ray.services.trail import Trail
 
+_at_once = 24
+"""Deliveries in one process that are worked on together; beyond that hooks take turns, so that nobody's flood is a line
+for everybody."""
 _answered_within_s = 4.5  # 9.5: a sender hears within five seconds that the database is away
 _patience_s = 25.0
 _first_look_s = 0.02
@@ -88,6 +92,7 @@ class Deliveries:
         self._firing = firing
         self._clock = clock
         self._trail = trail
+        self._places = Places(_at_once)
         self._within = HookLimits(store, firing=firing, limits=limits, monotonic=clock.monotonic)
         self._hooks = KnownHooks(database, store=store, cache=cache, sealer=sealer, monotonic=clock.monotonic)
         routes = AppRoutes(database, cache=cache, sealer=sealer)
@@ -101,15 +106,22 @@ class Deliveries:
         to come again.
         """
         try:
-            found = await within(_answered_within_s, self._accepted(token, delivery))
+            found = await within(_answered_within_s, self._in_turn(digest(token), delivery))
         except TimeoutError:
             raise Unavailable("The database does not answer", retry_after_s=2) from None
         return await self._result(*found) if isinstance(found, tuple) else found
 
-    async def _accepted(self, token: str, delivery: Delivery) -> "Received | tuple[Hook, Fired]":
-        """The answer, or the run whose result is the answer."""
+    async def _in_turn(self, key: bytes, delivery: Delivery) -> "Received | tuple[Hook, Fired]":
         reach("C1")
-        key, now = digest(token), self._clock.now()
+        await self._places.enter(whose=key)
+        try:
+            return await self._accepted(key, delivery)
+        finally:
+            self._places.leave()
+
+    async def _accepted(self, key: bytes, delivery: Delivery) -> "Received | tuple[Hook, Fired]":
+        """The answer, or the run whose result is the answer."""
+        now = self._clock.now()
         hook = await self._hooks.remembered(key)
         if hook is not None:
             found = receive_by_any(delivery, hook.rules, now)

@@ -84,6 +84,21 @@ async def test_many_deliveries_at_once_look_their_hook_up_once(mina, hooks, monk
     assert len(looks) == 1
 
 
+async def test_hooks_take_turns(mina, hooks):
+    """A delivery behind three hundred to another hook is answered among the first, and theirs are all accepted."""
+    flooded, other = await place_of(mina), await place_of(mina)
+    for place in (flooded, other):  # known, so that only the line counts
+        assert (await hooks.post(place, json={})).status_code == 202
+    answered = []
+
+    async def deliver(place):
+        answered.append((place, (await hooks.post(place, json={})).status_code))
+
+    await asyncio.gather(*(deliver(flooded) for _ in range(300)), deliver(other))
+    assert {status for _, status in answered} == {202}
+    assert answered.index((other, 202)) < 4 * deliveries_module._at_once
+
+
 async def test_a_full_queue_is_429(mina, settings, database, keyring, hosts):
     """What cannot be kept is not accepted: 429 with Retry-After, and no run more than the limit."""
     place = await place_of(mina)

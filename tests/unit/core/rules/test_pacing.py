@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taske_ray.core.pacing import Breaker, RetryBudget, Tally, Turns, longest_turn_s, probe_every_s
+from taske_ray.core.pacing import (
+    Breaker,
+    RetryBudget,
+    Tally,
+    Turns,
+    Window,
+    least_size,
+    longest_turn_s,
+    probe_every_s,
+    quick_s,
+)
 
 
 def calls(breaker, results, now=100.0, users=("a",)):
@@ -176,3 +186,28 @@ def test_nobody_is_told_to_wait_for_ever():
     """Beyond a minute of turns everybody is told a minute."""
     turns = Turns()
     assert max(turns.wait_s(100.0, 2.0) for _ in range(1000)) == 2.0 + longest_turn_s
+
+
+# window ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 1000), st.lists(st.floats(0, 1), max_size=200))
+def test_a_window_stays_between_its_ends(most, turns):
+    """Whatever turns it sees, and smaller only by long ones, larger only by short ones."""
+    window = Window(most)
+    for turn_s in turns:
+        before = window.size
+        size = window.saw(turn_s)
+        assert min(most, least_size) <= size <= most
+        assert size <= before if turn_s > quick_s else size >= before
+
+
+def test_a_window_opens_again():
+    """Once its process is quick again, it is as wide as ever, and it takes seconds and not minutes."""
+    window = Window(400)
+    for _ in range(20):
+        window.saw(0.1)
+    assert window.size == least_size
+    for _ in range(100):
+        window.saw(0.001)
+    assert window.size == 400

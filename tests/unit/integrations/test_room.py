@@ -1,4 +1,4 @@
-"""Places for calls in flight: so many, in the order of coming, and room for whoever has few."""
+"""Room for calls in flight: a user alone has all of it, whoever has few finds some, and a busy process has less."""
 
 import asyncio
 from uuid import UUID
@@ -6,57 +6,12 @@ from uuid import UUID
 import pytest
 
 from taske_ray.clock import SystemClock
+from taske_ray.core.pacing import least_size
 from taske_ray.integrations import pacing
 from taske_ray.integrations.failures import NotSent
 from taske_ray.integrations.pacing import Pacing
-from taske_ray.integrations.places import Places
 
 A, B = UUID(int=1), UUID(int=2)
-
-
-async def test_so_many_at_once():
-    """Two places: the third waits, and has the first one that is given back."""
-    places = Places(2)
-    assert [await places.enter(0.01) for _ in range(3)] == [True, True, False]
-    third = asyncio.create_task(places.enter(5))
-    await asyncio.sleep(0)
-    places.leave()
-    assert await third
-    assert places.taken == 2
-
-
-async def test_in_the_order_of_coming():
-    """Who waits longest is next, and nobody who comes later passes by."""
-    places, order = Places(1), []
-    await places.enter(1)
-
-    async def come(name):
-        assert await places.enter(5)
-        order.append(name)
-        places.leave()
-
-    waiting = [asyncio.create_task(come(name)) for name in "abc"]
-    await asyncio.sleep(0)
-    places.leave()
-    await asyncio.gather(come("d"), *waiting)
-    assert order == ["a", "b", "c", "d"]
-    assert places.taken == 0
-
-
-@pytest.mark.parametrize("how", ["cancelled", "too late"])
-async def test_who_gives_up_takes_no_place_along(how):
-    """A waiter that is cancelled, also in the moment in which its turn comes, leaves its place to the next."""
-    places = Places(1)
-    await places.enter(1)
-    waiter, second = asyncio.create_task(places.enter(5)), asyncio.create_task(places.enter(5))
-    await asyncio.sleep(0)
-    if how == "too late":
-        places.leave()
-    waiter.cancel()
-    if how == "cancelled":
-        places.leave()
-    assert await second
-    assert places.taken == 1
 
 
 @pytest.fixture
@@ -102,3 +57,29 @@ async def test_a_place_is_waited_for(make, monkeypatch):
 
     await asyncio.gather(*(call(number) for number in range(50)))
     assert done == list(range(50))
+
+
+async def test_a_busy_process_takes_on_less(make, monkeypatch):
+    """While turns of the loop are long the room shrinks to a few calls at once; when they are short, it is back."""
+    paced, busy = make(), True
+    monkeypatch.setattr(pacing, "time", Clock(lambda: 1.0 if busy else 0.0))
+    for _ in range(20):
+        await paced.keep_quick()
+    held = []
+    assert await taken(held, paced, A, "one", 30) + await taken(held, paced, A, "two", 30) == least_size
+    busy = False
+    for _ in range(20):
+        await paced.keep_quick()
+    assert await taken(held, paced, A, "two", 30) == 20 - least_size
+
+
+class Clock:
+    """Processor time that grows by `step()` each time it is asked."""
+
+    def __init__(self, step):
+        self._step, self._now = step, 0.0
+
+    def thread_time(self):
+        """Seconds."""
+        self._now += self._step()
+        return self._now

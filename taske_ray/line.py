@@ -1,0 +1,48 @@
+"""A line in which everybody takes turns: the first of each, then the second of each, and so on.
+
+Who has a thousand things waiting delays another one's by one of theirs and not by a thousand (durability, D7).
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Line(Generic[Item]):
+    """What waits, by whose it is; the order of coming holds among the items of one."""
+
+    __slots__ = ("_count", "_queues")
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, whose: Hashable, item: Item) -> None:
+        """Behind all others of the same."""
+        self._queues.setdefault(whose, deque()).append(item)
+        self._count += 1
+
+    def next(self) -> Item:
+        """Take out whose turn it is; whoever has more goes to the end of the line. Raises KeyError when empty."""
+        whose, queue = self._queues.popitem(last=False)
+        self._count -= 1
+        item = queue.popleft()
+        if queue:
+            self._queues[whose] = queue
+        return item
+
+    def remove(self, whose: Hashable, item: Item) -> bool:
+        """Take one out that waits no longer; whether it was there."""
+        queue = self._queues.get(whose)
+        if queue is None or item not in queue:
+            return False
+        queue.remove(item)
+        self._count -= 1
+        if not queue:
+            del self._queues[whose]
+        return True
