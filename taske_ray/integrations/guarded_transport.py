@@ -1,19 +1,19 @@
-"""httpx on the aiohttp transport, corrected (durability 6.3): checked addresses, no second try, errors as they are."""
+"""aiohttp, corrected (durability 6.3): checked addresses, no second try, no cookies, bodies as they come."""
 
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-import httpx
+import certifi
 import yarl
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from httpx_aiohttp import AiohttpTransport
 
 from taske_ray.core.url import BadUrl, WebUrl
 from taske_ray.errors import TaskeError
@@ -22,9 +22,6 @@ from taske_ray.integrations.resolver import CheckingResolver, Lookup, connect_ti
 
 max_header_bytes = 64 * 1024
 max_headers = 500
-
-checked_url = "taske.url"
-"""Where a request carries the URL that was checked, which is the one that is sent."""
 
 
 @dataclass(slots=True)
@@ -42,23 +39,23 @@ class Exchange:
 in_hand: ContextVar[Exchange] = ContextVar("exchange")
 
 
-class GuardedTransport(AiohttpTransport):
-    """httpx's aiohttp transport with checked addresses, without retries, cookies, proxies and swallowed failures.
-
-    Errors of aiohttp pass through unmapped: httpx-aiohttp reports a disconnect after delivery as a failed connect.
-    """
+class GuardedTransport:
+    """So many connections to services, each kept for `idle_s`: checked addresses, no retries, cookies or proxies."""
 
     def __init__(self, guard: EgressGuard, lookup: Lookup, *, connections: int, idle_s: float) -> None:
-        super().__init__(trust_env=False, limits=httpx.Limits(max_connections=connections, keepalive_expiry=idle_s))
+        self.ssl_context = ssl.create_default_context(cafile=certifi.where())
         self._guard = guard
         self._lookup = lookup
+        self._connections = connections
+        self._idle_s = idle_s
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
+        self._session: aiohttp.ClientSession | None = None
 
-    def get_client(self) -> aiohttp.ClientSession:
+    def open_session(self) -> aiohttp.ClientSession:
         """A session that keeps connections, and nothing else, between requests."""
         connector = aiohttp.TCPConnector(
-            limit=self.limits.max_connections or 0,
-            keepalive_timeout=self.limits.keepalive_expiry,
+            limit=self._connections,
+            keepalive_timeout=self._idle_s,
             ssl=self.ssl_context,
             use_dns_cache=False,
             resolver=CheckingResolver(self._guard, self._lookup),
@@ -80,19 +77,23 @@ class GuardedTransport(AiohttpTransport):
         session._retry_connection = False  # noqa: SLF001 - no public switch: aiohttp repeats idempotent methods by itself
         return session
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send exactly this request; errors are those of aiohttp."""
-        if not isinstance(self.client, aiohttp.ClientSession):
-            self.client = self.get_client()
-        response = await self.client.request(
-            request.method,
-            _wire_url(request.extensions[checked_url]),
-            headers={name.decode(): value.decode() for name, value in request.headers.raw if name.lower() not in _ours},
-            data=await request.aread() or None,
-            allow_redirects=False,
-            timeout=self._timeout,
+    async def request(
+        self, method: str, url: WebUrl, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        """Send exactly this request, and return as soon as the head of the answer is there; errors are aiohttp's.
+
+        Whoever has read what they want of the answer releases it.
+        """
+        if self._session is None:
+            self._session = self.open_session()
+        return await self._session.request(
+            method, _wire_url(url), headers=headers, data=body or None, allow_redirects=False, timeout=self._timeout
         )
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
 
     def _checked_socket(self, address: tuple[Any, ...]) -> socket.socket:
         """A socket for an address, checked once more: literals, and whatever the library may do one day."""
@@ -109,28 +110,10 @@ class GuardedTransport(AiohttpTransport):
         return socket.socket(family, kind, protocol)
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body as it arrives; aiohttp's errors stay what they are."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.content.iter_any():
-            yield chunk
-
-    async def aclose(self) -> None:
-        self._response.release()
-
-
 class LeaseOver(TaskeError):
     """The run may have been taken over; nothing was sent."""
 
     code = "lease_over"
-
-
-# aiohttp writes these from the URL and the body.
-_ours = frozenset({b"host", b"content-length"})
 
 
 async def _mark_left(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object) -> None:

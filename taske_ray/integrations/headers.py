@@ -21,7 +21,7 @@ class HeaderRefused(TaskeError):
     code = "header_not_allowed"
 
 
-def checked_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers as they go out, with our own defaults; raises HeaderRefused naming the one that may not."""
     outgoing = {"user-agent": "taske", "accept": "*/*"}
     for name, value in headers.items():
@@ -32,10 +32,17 @@ def checked_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
             raise HeaderRefused(f"The value of the header {name!r} contains a line break or a control character.")
         outgoing[lower] = value.strip()
     outgoing["accept-encoding"] = "gzip"  # the only coding we decode
+    if not _encodable("".join(outgoing.values())):
+        raise HeaderRefused("The value of a header contains half of a character.")
+    return outgoing
+
+
+def _encodable(text: str) -> bool:
     try:
-        return [(name.encode(), value.encode()) for name, value in outgoing.items()]
+        text.encode()
     except UnicodeEncodeError:
-        raise HeaderRefused("The value of a header contains half of a character.") from None
+        return False
+    return True
 
 
 def headers_elsewhere(headers: Mapping[str, str]) -> dict[str, str]:

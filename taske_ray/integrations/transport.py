@@ -1,4 +1,4 @@
-"""The one outgoing HTTP client: httpx on the aiohttp transport, corrected (durability 6.3) and guarded (security 10).
+"""The one outgoing HTTP client: aiohttp, corrected (durability 6.3) and guarded (security 10).
 
 Nothing else in this tree opens connections for users. It never retries, keeps no cookies, knows no proxies, and
 says honestly whether a request may have left: `NotSent`, `MaybeSent`, `Refused` (answered, but not acceptable).
@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 
 import aiohttp
-import httpx
 
 from taske_ray.core.depth import depth_header
 from taske_ray.core.http import HttpRequest, HttpResponse
@@ -24,7 +23,6 @@ from taske_ray.integrations.guarded_transport import (
     Exchange,
     GuardedTransport,
     LeaseOver,
-    checked_url,
     connect_failure,
     in_hand,
     is_about_headers,
@@ -126,8 +124,8 @@ class Transport:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._usual.aclose()
-        await self._careful.aclose()
+        await self._usual.close()
+        await self._careful.close()
 
 
 class _Journey:
@@ -176,9 +174,9 @@ class _Journey:
     async def _one(self, request: HttpRequest, url: WebUrl) -> HttpResponse:
         self._exchange = exchange = Exchange(url.host, url.port, self._may_send)
         in_hand.set(exchange)
-        outgoing = self._outgoing(request, url)
+        headers = self._outgoing(request, url)
         try:
-            return await self._exchanged(outgoing, request, url)
+            return await self._exchanged(request, url, headers)
         except (EgressDenied, BadUrl) as error:
             raise self._refusal(error.code, error.message) from None
         except LeaseOver as error:
@@ -188,33 +186,31 @@ class _Journey:
                 raise  # the one deadline over everything
             raise self._broken(exchange, error) from None
 
-    def _outgoing(self, request: HttpRequest, url: WebUrl) -> httpx.Request:
-        body = request.body or b""
-        if len(body) + len(request.url) + sum(map(len, request.headers.values())) > max_request_bytes:
+    def _outgoing(self, request: HttpRequest, url: WebUrl) -> dict[str, str]:
+        """The headers as they go out."""
+        length = len(request.body or b"") + len(request.url) + sum(map(len, request.headers.values()))
+        if length > max_request_bytes:
             raise self._refusal("request_too_large", f"The request is larger than {max_request_bytes} bytes.")
         try:
-            headers = [each for each in checked_headers(request.headers) if each[0] != depth_header.encode()]
+            headers = checked_headers(request.headers)
         except HeaderRefused as error:
             raise self._refusal(error.code, error.message) from None
+        headers.pop(depth_header, None)
         if request.depth and url.origin in self._own:  # ours alone to say, whatever the user or an earlier hop said
-            headers.append((depth_header.encode(), str(request.depth).encode()))
-        try:
-            return httpx.Request(request.method, url.text, headers=headers, content=body, extensions={checked_url: url})
-        except httpx.InvalidURL:
-            raise self._refusal(BadUrl.code, BadUrl().message) from None
+            headers[depth_header] = str(request.depth)
+        return headers
 
-    async def _exchanged(self, outgoing: httpx.Request, request: HttpRequest, url: WebUrl) -> HttpResponse:
-        response = await self._transport.handle_async_request(outgoing)
+    async def _exchanged(self, request: HttpRequest, url: WebUrl, outgoing: dict[str, str]) -> HttpResponse:
+        response = await self._transport.request(request.method, url, outgoing, request.body or b"")
         try:
-            headers = _readable_headers(response.headers)
-            body = (
-                b"" if request.method == "HEAD" else await read_body(response.aiter_raw(), headers, request.max_bytes)
-            )
+            headers, body = _readable_headers(response.raw_headers), b""
+            if request.method != "HEAD":
+                body = await read_body(response.content.iter_any(), headers, request.max_bytes)
         except BodyRefused as error:
-            raise Refused(error.code, f"The service answered {response.status_code}. {error.message}") from None
+            raise Refused(error.code, f"The service answered {response.status}. {error.message}") from None
         finally:
-            await response.aclose()
-        return HttpResponse(status=response.status_code, headers=headers, body=body, url=url.text)
+            response.release()
+        return HttpResponse(status=response.status, headers=headers, body=body, url=url.text)
 
     def _broken(self, exchange: Exchange, error: Exception) -> TaskeError:
         if exchange.denied:
@@ -237,10 +233,23 @@ def _origins(urls: Iterable[str]) -> Iterator[tuple[str, str, int]]:
             yield parse_url(url).origin
 
 
-def _readable_headers(headers: httpx.Headers) -> dict[str, str]:
-    if sum(len(name) + len(value) + 4 for name, value in headers.raw) > max_header_bytes:
+def _readable_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names in lower case; of those that come more than once, all values in one (RFC 9110, 5.3)."""
+    readable: dict[str, str] = {}
+    length = 0
+    for name, value in raw:
+        length += len(name) + len(value) + 4
+        known, text = name.decode("latin-1").lower(), _text(value)
+        readable[known] = f"{readable[known]}, {text}" if known in readable else text
+    if length > max_header_bytes:
         raise BodyRefused("headers_too_large", "Its headers are larger than 64 KiB.")
-    readable = {name.lower(): value for name, value in headers.items()}
     if readable.get("transfer-encoding", "chunked").strip().lower() != "chunked":
         raise BodyRefused("unsupported_encoding", "Its transfer coding is not plain chunks.")
     return readable
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -13,8 +13,6 @@ ROOT = Path(__file__).parents[2]
 FLOORS: dict[str, tuple[str, str]] = {
     "ray": ("2.56", "CVE-2025-62593 (2.52), CVE-2026-27482 (2.54), CVE-2026-41486 (2.55), CVE-2026-57516 (2.56)"),
     "aiohttp": ("3.14.4", "CVE-2025-69223 decompression bombs, CVE-2026-69244 malformed responses"),
-    "httpx": ("0.28.1", "our transport relies on its inside"),
-    "httpx-aiohttp": ("0.2.0", "our transport relies on its inside; pinned"),
     "starlette": ("1.3.1", "CVE-2024-47874, CVE-2025-62727 (Range), CVE-2026-48710, CVE-2026-54283 (form limits)"),
     "h11": ("0.16.0", "CVE-2025-43859, request smuggling"),
     "PyJWT": ("2.15.1", "CVE-2026-32597 (crit), CVE-2026-48523 (allow-list), CVE-2026-48526 (public key as HMAC key)"),
@@ -25,7 +23,7 @@ FLOORS: dict[str, tuple[str, str]] = {
     "croniter": ("7.0", "rare expressions and clock changes"),
     "python-multipart": ("0.0.27", "CVE-2026-24486, CVE-2026-40347, CVE-2026-42561; only where something brings it"),
 }
-PINNED = {"httpx-aiohttp", "python-liquid"}
+PINNED = {"python-liquid"}
 MAY_BE_ABSENT = {"python-multipart"}
 NEVER = {
     "jose": "python-jose is not maintained",

@@ -19,14 +19,14 @@ STATES = {Succeeded: "succeeded", Unknown: "unknown"}
 
 async def one_step(monkeypatch, *, repeat):
     """One attempt of a PUT whose service reads it on a kept connection and hangs up; what the oracle says of it."""
-    make = GuardedTransport.get_client
+    make = GuardedTransport.open_session
 
-    def get_client(self):
+    def open_session(self):
         session = make(self)
         session._retry_connection = repeat
         return session
 
-    monkeypatch.setattr(GuardedTransport, "get_client", get_client)
+    monkeypatch.setattr(GuardedTransport, "open_session", open_session)
     requests = itertools.count(1)
 
     async def answer(_, writer):
