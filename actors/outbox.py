@@ -23,7 +23,7 @@ class Outbox(Generic[Message]):
         *,
         turn: Callable[[Message], Hashable] = lambda _: None,
         lost: Callable[[list[Message], Exception], None] | None = None,
-        most: int = 64,
+        most: int = 200,
         limit: int = 10_000,
     ) -> None:
         self._send = send

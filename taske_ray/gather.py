@@ -19,7 +19,8 @@ _log = logging.getLogger(__name__)
 class Gatherer(Generic[Item]):
     """Hands items to `work`, in order, at most `most` at a time, never more than `limit` waiting.
 
-    `turn` says whose an item is: they take turns, and order holds among the items of one.
+    `turn` says whose an item is: they take turns, and order holds among the items of one. While several have items, at
+    most `portion` go together, so that nobody waits long for another's.
     `work` must not raise: what went wrong with a batch is its own business. `lanes` batches may be in flight
     together; with more than one, order holds within a batch only.
     """
@@ -30,11 +31,13 @@ class Gatherer(Generic[Item]):
         *,
         turn: Callable[[Item], Hashable] = lambda _: None,
         most: int = 500,
+        portion: int = 64,
         limit: int = 10_000,
         lanes: int = 1,
     ) -> None:
         self._work = work
         self._most = most
+        self._portion = min(portion, most)
         self._limit = limit
         self._lanes = lanes
         self._turn = turn
@@ -63,7 +66,8 @@ class Gatherer(Generic[Item]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._pass_on([self._waiting.next() for _ in range(min(self._most, len(self._waiting)))])
+                most = self._portion if self._waiting.is_shared else self._most
+                await self._pass_on([self._waiting.next() for _ in range(min(most, len(self._waiting)))])
         finally:
             # Here and not in a callback: an item offered between the two would wait for a lane that has ended.
             lane = asyncio.current_task()

@@ -29,7 +29,7 @@ class GroupCommit(Generic[Write, Result]):
         commit: Commit[Write, Result],
         *,
         turn: Callable[[Write], Hashable] = lambda _: None,
-        most: int = 64,
+        most: int = 200,
         limit: int = 5_000,
         lanes: int = 1,
         patience_s: float = 4.0,

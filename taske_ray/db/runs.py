@@ -149,7 +149,7 @@ class RunStore:
         self._owner = owner
         self._claimed_after = _first_user
         self._advances = GroupCommit(
-            self._commit, turn=lambda advance: advance.user_id, most=100, patience_s=patience_s
+            self._commit, turn=lambda advance: advance.user_id, most=300, patience_s=patience_s
         )
 
     async def advance(self, advance: Advance) -> Advanced:

@@ -43,9 +43,9 @@ from taske_ray.services.known_hooks import Hook, KnownHooks
 from taske_ray.services.sealing import Sealer
 from taske_ray.services.trail import Trail
 
-_at_once = 24
-"""Deliveries in one process that are worked on together; beyond that hooks take turns, so that nobody's flood is a line
-for everybody."""
+_at_once, _at_once_shared = 100, 24
+"""Deliveries in one process that are worked on together, of one hook and of several; the others take turns, so that
+nobody's flood is a line for everybody."""
 _answered_within_s = 4.5  # 9.5: a sender hears within five seconds that the database is away
 _patience_s = 25.0
 _first_look_s = 0.02
@@ -92,7 +92,7 @@ class Deliveries:
         self._firing = firing
         self._clock = clock
         self._trail = trail
-        self._places = Places(_at_once)
+        self._places = Places(_at_once, shared=_at_once_shared)
         self._within = HookLimits(store, firing=firing, limits=limits, monotonic=clock.monotonic)
         self._hooks = KnownHooks(database, store=store, cache=cache, sealer=sealer, monotonic=clock.monotonic)
         routes = AppRoutes(database, cache=cache, sealer=sealer)

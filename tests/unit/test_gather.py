@@ -53,6 +53,18 @@ async def test_what_gathers_during_a_batch_goes_next_in_order(worker):
     assert len(gatherer) == 0
 
 
+async def test_portions_while_several_have_items(worker):
+    """What one user alone has waiting goes together; with another's among it, in portions, by turns."""
+    gatherer = Gatherer(worker, turn=lambda item: item[0], most=4, portion=2)
+    for item in ("a0", "a1", "a2", "a3", "a4", "a5"):
+        gatherer.offer(item)
+    await asyncio.sleep(0)
+    gatherer.offer("b0")
+    worker.gate.set()
+    await gatherer.close()
+    assert worker.batches == [["a0", "a1", "a2", "a3"], ["a4", "b0"], ["a5"]]
+
+
 async def test_a_full_gatherer_takes_nothing(worker):
     """Beyond the limit an item is refused and never worked; when there is room again, items are taken."""
     gatherer = Gatherer(worker, most=1, limit=2)

@@ -87,3 +87,18 @@ async def test_fewer_places_and_more():
     assert (places.taken, sum(one.done() for one in waiting)) == (3, 2)
     places.leave()
     assert await asyncio.gather(*waiting) == [True, True, True]
+
+
+async def test_fewer_places_while_several_want_them():
+    """One alone has them all; from the moment another comes, both share the few."""
+    places = Places(4, shared=2)
+    assert [await places.enter(0.01, whose="a") for _ in range(5)] == [True, True, True, True, False]
+    other = asyncio.create_task(places.enter(5, whose="b"))
+    await asyncio.sleep(0)
+    places.leave()
+    places.leave()
+    await asyncio.sleep(0)
+    assert not other.done()
+    places.leave()
+    assert await other
+    assert places.taken == 2
