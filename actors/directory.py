@@ -1,9 +1,13 @@
-"""The live hosts as this process last saw them: a look at the rows once a second, and outboxes to each of them."""
+"""The live hosts as this process last saw them: a look at the rows once a second, and outboxes to each of them.
+
+Another service may use the same database, with a Ray of its own. Its hosts take runs over as any others do, by the
+rows, but nobody here can call them: they are not seen. A call handed to one would count as sent and lost.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +15,7 @@ from actors import cluster
 from actors.outbox import Outbox
 from taske_ray.core.reconcile import rendezvous
 from taske_ray.db import hosts
-from taske_ray.db.database import Database
-from taske_ray.db.hosts import HostRow
+from taske_ray.db.hosts import Fetches, HostRow
 from taske_ray.errors import Unavailable
 
 _look_s = 1.0
@@ -20,16 +23,24 @@ _log = logging.getLogger(__name__)
 
 
 class Directory:
-    """Who is live. `gone` is called with the id of each incarnation that is no longer."""
+    """Who is live. `gone` is called with the id of each incarnation that is no longer; `nodes` are those of our Ray."""
 
-    def __init__(self, database: Database, *, gone: Callable[[UUID], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        database: Fetches,
+        *,
+        gone: Callable[[UUID], None] = lambda _: None,
+        nodes: Callable[[], Awaitable[list[cluster.Node]]] = cluster.nodes,
+    ) -> None:
         self._database = database
         self._gone = gone
+        self._nodes = nodes
         self._live: dict[UUID, HostRow] = {}
         self._names: dict[str, dict[str, UUID]] = {}
         self._handles: dict[UUID, cluster.Handle] = {}
         self._outboxes: dict[tuple[UUID, str], Outbox[Any]] = {}
         self._looked_at = 0.0
+        self._is_ours: dict[str, bool] = {}
 
     async def keep(self) -> None:
         """Look again and again; a database that is away leaves the last look standing."""
@@ -38,11 +49,15 @@ class Directory:
                 await self.look()
             except Unavailable:
                 _log.warning("the live hosts could not be read: the database is away")
+            except Exception:  # noqa: BLE001 - logged; without this loop the process would never learn of a host again
+                _log.exception("the live hosts could not be read")
             await asyncio.sleep(_look_s)
 
     async def look(self) -> None:
         """Read the live hosts now."""
-        rows = {row.id: row for row in await hosts.live(self._database)}
+        found = await hosts.live(self._database)
+        await self._learn({row.node for row in found})
+        rows = {row.id: row for row in found if self._is_ours[row.node]}
         ended = self._live.keys() - rows.keys()
         self._live = rows
         self._names = {}
@@ -53,6 +68,14 @@ class Directory:
             self._handles.pop(host_id, None)
             self._outboxes = {key: box for key, box in self._outboxes.items() if key[0] != host_id}
             self._gone(host_id)
+
+    async def _learn(self, nodes: set[str]) -> None:
+        """Which nodes belong to our Ray: asked once for each that is new, and what has been is forgotten."""
+        self._is_ours = {node: known for node, known in self._is_ours.items() if node in nodes}
+        new = nodes - self._is_ours.keys()
+        if new:
+            ours = {node.id for node in await self._nodes()}
+            self._is_ours |= {node: node in ours for node in new}
 
     def of_kind(self, kind: str) -> Sequence[HostRow]:
         """The live hosts of one kind, one incarnation per name."""

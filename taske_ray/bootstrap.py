@@ -12,9 +12,11 @@ from taske_ray.db.database import Database, Role
 from taske_ray.db.embedded import database_url
 from taske_ray.db.fires import FireStore
 from taske_ray.db.oauth_clients import forget_clients
+from taske_ray.errors import StartRefused
 from taske_ray.integrations.sign_in.identity import IdentityProvider
 from taske_ray.integrations.sign_in.providers import open_providers
 from taske_ray.security.hashing import PasswordHashing
+from taske_ray.security.sealed import VaultError
 from taske_ray.security.vault import Keyring
 from taske_ray.services.accounts import AccountRules, Accounts
 from taske_ray.services.acts import Acts
@@ -287,7 +289,7 @@ def open_trail(database: Database, stack: AsyncExitStack) -> Trail:
 
 
 def prepare(settings: Settings) -> None:
-    """Make a migrated database usable: master key, catalog, time zone rules, signing key.
+    """Make a migrated database usable: master key, signing key, catalog, time zone rules.
 
     With `demo_url` the modules that the stand-ins play point there (origin `demo`); without it the catalog's own come
     back. Raises StartRefused, Invalid, Unavailable.
@@ -299,6 +301,7 @@ def prepare(settings: Settings) -> None:
 async def _prepare(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack, rows=1, hot=1, role=None)
+        await _open_signing_key(settings, database)
         shipped = load_documents()
         played = [] if settings.demo_url is None else played_documents(shipped, settings.demo_url)
         await _sync(database, shipped, played)
@@ -306,7 +309,18 @@ async def _prepare(settings: Settings) -> None:
             async with database.transaction() as tx:  # what the demo was registered as is nothing at the real providers
                 await forget_clients(tx, played_client_ids())
         await follow_zone_rules(database)
+
+
+async def _open_signing_key(settings: Settings, database: Database) -> None:
+    """Make it, or see that our master key opens it, before anything else is written. Raises StartRefused."""
+    try:
         await SigningKeys(database, Sealer(database, open_keyring(settings, ["auth"]))).current()
+    except VaultError as error:
+        message = (
+            "The master key is not the one that this database's secrets are sealed with: set TASKE_MASTER_KEY to that"
+            f" one, and after a rotation keep the earlier ones in TASKE_MASTER_KEY_OLD ({error.message})"
+        )
+        raise StartRefused(message) from None
 
 
 async def _sync(database: Database, shipped: Sequence[dict[str, Any]], played: Sequence[dict[str, Any]]) -> None:

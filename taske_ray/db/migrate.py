@@ -6,6 +6,8 @@ from typing import Any
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -28,7 +30,10 @@ _WEEKS_AHEAD = (
 
 
 def upgrade(url: str) -> None:
-    """Apply every migration that is missing, under an advisory lock; raises StartRefused for an unsafe server."""
+    """Apply every migration that is missing, under an advisory lock.
+
+    Raises StartRefused for an unsafe server, and for a schema that a newer version has made.
+    """
     engine = create_engine(sqlalchemy_url(url))
     with engine.begin() as connection:
         check_server(connection)
@@ -36,11 +41,26 @@ def upgrade(url: str) -> None:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
+        _refuse_newer(connection, ScriptDirectory.from_config(config))
         command.upgrade(config, "head")
         _set_roles(connection)
         # a service that was away for weeks finds its partitions made before the first run
         connection.execute(text(_WEEKS_AHEAD))
     engine.dispose()
+
+
+def _refuse_newer(connection: Connection, known: ScriptDirectory) -> None:
+    """Raise StartRefused, before anything is changed, for a schema of which this version does not know what it holds.
+
+    Its rights and policies are the newer version's, too: setting ours would take from it what it works with.
+    """
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in {one.revision for one in known.walk_revisions()}:
+        message = (
+            f"The database's schema is {found}, and this version of Taske knows it up to {known.get_current_head()}:"
+            " a newer version has migrated it. Start that version, or a newer one"
+        )
+        raise StartRefused(message)
 
 
 def _set_roles(connection: Connection) -> None:

@@ -60,6 +60,19 @@ def test_a_database_of_the_first_schema_comes_along(first_schema):
             assert new.execute("SELECT status FROM attempts").fetchall() == [("dispatched",)]
 
 
+def test_an_older_version_refuses_a_newer_schema_and_changes_nothing(fresh_database_url):
+    """It says which schema it met and what it knows; the rights that the newer version set stay as they were."""
+    with psycopg.connect(fresh_database_url, autocommit=True) as newer:
+        (known,) = newer.execute("SELECT version_num FROM alembic_version").fetchone()
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.execute("CREATE TABLE novelties (id uuid PRIMARY KEY)")
+        newer.execute("GRANT SELECT ON novelties TO taske_engine")
+        with pytest.raises(StartRefused, match=rf"schema is 9999, .* knows it up to {known}: a newer version"):
+            upgrade(fresh_database_url)
+        granted = "SELECT has_table_privilege('taske_engine', 'novelties', 'SELECT')"
+        assert newer.execute(granted).fetchone() == (True,)
+
+
 @pytest.mark.parametrize(
     ("change", "complains"),
     [

@@ -52,6 +52,21 @@ async def test_prepare_is_repeatable_and_the_demo_reversible(fresh_database_url,
     assert rows(fresh_database_url, "SELECT count(*) FROM signing_keys") == [(1,)]
 
 
+async def test_another_master_key_is_refused(fresh_database_url, tmp_path):
+    """A second service without the database's key is told so and writes nothing; as an earlier key it is enough."""
+    settings = Settings(tmp_path, database_url=fresh_database_url, master_key=new_master_key())
+    await asyncio.to_thread(prepare, settings)
+    stranger = replace(settings, master_key=new_master_key())
+    with psycopg.connect(fresh_database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM capabilities")
+        connection.execute("DELETE FROM modules")
+    with pytest.raises(StartRefused, match=r"The master key is not the one .* set TASKE_MASTER_KEY"):
+        await asyncio.to_thread(prepare, stranger)
+    assert rows(fresh_database_url, "SELECT count(*) FROM modules") == [(0,)]
+    assert rows(fresh_database_url, "SELECT count(*) FROM signing_keys") == [(1,)]
+    await asyncio.to_thread(prepare, replace(stranger, master_key_old=(settings.master_key,)))
+
+
 def test_the_master_key_is_made_once_and_privately(tmp_path):
     """The key file is 0600, is not made anew, and gives every process the same keys."""
     settings = Settings(tmp_path / "data")
