@@ -38,7 +38,7 @@ class Service:
     """One `taske up`, started and stopped as often as wanted in the same data directory."""
 
     def __init__(self, directory: Path, receiver: Stub, **settings: str) -> None:
-        self.data_dir = directory / "data"
+        self.data_dir = self.database_dir = directory / "data"
         self.log = directory / "taske.log"
         self.port = _free_port()
         self._environment = _without_ours(os.environ) | {

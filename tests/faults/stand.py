@@ -132,17 +132,30 @@ class Stand:
 
     def runs(self):
         """Our rows."""
-        return Witness(self.service.data_dir, self.tasks).runs()
+        return Witness(self.service.database_dir, self.tasks).runs()
+
+    def holder(self, part):
+        """The process that executes this test's run (`run`), or that makes its call (`client`); None: nobody's."""
+        return Witness(self.service.database_dir, self.tasks).holder(part)
+
+    def kill_holder(self, part):
+        """End that process as it stands; its id."""
+        pid = self.holder(part)
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def schedule(self, every_s):
         """The accounts of the task's schedule."""
-        return Witness(self.service.data_dir, self.tasks).schedule(timedelta(seconds=every_s))
+        return Witness(self.service.database_dir, self.tasks).schedule(timedelta(seconds=every_s))
+
+    def receipts(self):
+        """What came to the receiver, for the oracle."""
+        return [Receipt(one.key, one.body["event"], step, one.at) for step in STEPS for one in self.received(step)]
 
     def judged(self, *events, schedule=None):
         """The oracle's verdict over this test's task; `events` came from no sender."""
-        receipts = [Receipt(one.key, one.body["event"], step, one.at) for step in STEPS for one in self.received(step)]
         more = {} if schedule is None else {"schedule": schedule}
-        return judge(Story([*self.offered, *events], self.acknowledged, receipts, self.runs(), **more))
+        return judge(Story([*self.offered, *events], self.acknowledged, self.receipts(), self.runs(), **more))
 
     def ask(self, method, path, body=None):
         """The JSON answer of a request that must succeed."""

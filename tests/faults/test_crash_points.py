@@ -129,8 +129,57 @@ def test_a_client_dies_before_it_sends(stand):
     assert stand.judged().holds
 
 
+@pytest.mark.parametrize("idempotent", [True, False], ids=["keyed", "ask"])
+def test_a_host_dies_while_its_call_is_out(stand, idempotent):
+    """C10: the client goes on with the call, and who takes the run over is told its outcome: n = 1, none unknown."""
+    gate = stand.receiver.gate()
+    hook = stand.hook(idempotent=idempotent, answers={1: [Answer(gate=gate)]})
+    stand.deliver(hook, "C10")
+    stand.until(lambda: stand.count("C10", 1), 30, "the call")
+    killed = stand.kill_holder("run")
+    stand.until(lambda: stand.holder("run") not in (None, killed), RESUME_S, "another host to take the run over")
+    gate.open()
+    run = stand.ended(stand.acknowledged[0].run_id, RESUME_S)
+    assert run["status"] == "succeeded", run
+    assert [stand.count("C10", step) for step in STEPS] == [1, 1, 1]
+    assert [made(run, step) for step in STEPS] == [["succeeded"]] * 3
+    verdict = stand.judged()
+    assert verdict.holds, verdict.wrong
+
+
+def test_a_client_dies_while_its_call_is_out(stand):
+    """C10 in the client: the request arrived and nobody will read its answer; it is sent again under the same key."""
+    gate = stand.receiver.gate()
+    hook = stand.hook(answers={1: [Answer(gate=gate), Answer()]})
+    stand.deliver(hook, "C10c")
+    stand.until(lambda: stand.count("C10c", 1), 30, "the call")
+    stand.kill_holder("client")
+    run = stand.ended(stand.acknowledged[0].run_id, RESUME_S)
+    gate.open()
+    assert run["status"] == "succeeded", run
+    assert made(run, 1) == ["unknown", "succeeded"], run["steps"][0]["attempts"]
+    assert [stand.count("C10c", step) for step in STEPS] == [2, 1, 1]
+    verdict = stand.judged()
+    assert verdict.holds, verdict.wrong
+    assert verdict.explained == 1
+
+
+def test_a_client_dies_while_a_call_is_out_that_may_not_be_repeated(stand):
+    """C10 under `ask`: nobody can know, so the run waits for a person, and nothing is sent twice."""
+    gate = stand.receiver.gate()
+    hook = stand.hook(idempotent=False, answers={1: [Answer(gate=gate), Answer()]})
+    stand.deliver(hook, "C10a")
+    stand.until(lambda: stand.count("C10a", 1), 30, "the call")
+    stand.kill_holder("client")
+    run = stand.ended(stand.acknowledged[0].run_id, RESUME_S)
+    gate.open()
+    assert run["status"] == "needs_attention", run
+    assert statuses(run, 1) == ["unknown"]
+    assert [stand.count("C10a", step) for step in STEPS] == [1, 0, 0]
+
+
 def test_a_client_dies_with_an_answer_in_hand(stand):
-    """C10, C11 in the client: the request arrived and its answer died; it is sent again under the same key."""
+    """C11 in the client: the request arrived and its answer died; it is sent again under the same key."""
     hook = stand.hook()
     stand.arm("C11.client")
     stand.deliver(hook, "C11c")

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import psycopg
 from psycopg.rows import dict_row
@@ -19,6 +19,11 @@ FROM runs r LEFT JOIN LATERAL (
     SELECT step, jsonb_agg(status ORDER BY number) AS states FROM attempts WHERE run_id = r.id GROUP BY step) a ON true
 WHERE r.task_id = ANY(%s) GROUP BY r.id
 """
+_holders: Final = {
+    "run": "SELECT h.pid FROM runs r JOIN hosts h ON h.id = r.owner WHERE r.task_id = ANY(%s) AND r.status = 'running'",
+    "client": "SELECT h.pid FROM runs r JOIN attempts a ON a.run_id = r.id JOIN hosts h ON h.id = a.client"
+    " WHERE r.task_id = ANY(%s) AND a.status = 'dispatched'",
+}
 
 
 class Witness:
@@ -44,6 +49,11 @@ class Witness:
             )
             for row in self._fetch(_runs)
         ]
+
+    def holder(self, part: Literal["run", "client"]) -> int | None:
+        """The process that executes the run under way (`run`), or makes the call that is open now (`client`)."""
+        rows = self._fetch(_holders[part])
+        return int(rows[0]["pid"]) if rows else None
 
     def schedule(self, every: timedelta) -> Schedule:
         """The instants between the first scheduled run and the last, and what the skips say of them."""
