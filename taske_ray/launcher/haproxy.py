@@ -48,6 +48,9 @@ CHECK_LIMIT_S: Final = 7
 """So long a replica may take to say that it lives, busy as it may be; after two misses in a row it is left out."""
 RETRY_AFTER_S: Final = 2
 _FIELDS_READ: Final = 1000
+_KEPT_CONNECTIONS: Final = ("tune.pool-low-fd-ratio 70", "tune.pool-high-fd-ratio 80")
+"""Connections to replicas are kept for the next request until so many percent of all descriptors are used. By itself
+HAProxy stops at 20: with a thousand senders each request would open one, and uvicorn remembers each that was reset."""
 _DONE: Final = "# rewritten by taske"
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -135,7 +138,7 @@ def _section(lines: list[str], host: str | None, rules: Sequence[str], *, https:
     kept = [line for line in lines if not _is_replaced(line)]
     if title == "global":
         kept = [line.replace("mode 666 level admin", "mode 600 level admin") for line in kept]
-        return [*kept, f"    tune.http.maxhdr {_FIELDS_READ}"]
+        return [*kept, f"    tune.http.maxhdr {_FIELDS_READ}", *(f"    {one}" for one in _KEPT_CONNECTIONS)]
     if title == "defaults":
         return [
             *kept,

@@ -5,6 +5,7 @@ divided among all who map them. So the pages of files are counted here once for 
 many as the process that holds the most of it. Everything else is the proportional size that the kernel tells.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,8 +22,9 @@ def files_mib(pids: Iterable[int]) -> float:
     """The pages of files that these processes hold together, each counted once; in MiB."""
     most: dict[tuple[str, str], int] = {}
     for pid in pids:
-        for piece, held in pieces(Path(f"/proc/{pid}/smaps").read_text()):
-            most[piece] = max(held, most.get(piece, 0))
+        with contextlib.suppress(OSError):  # one that has ended meanwhile holds nothing
+            for piece, held in pieces(Path(f"/proc/{pid}/smaps").read_text()):
+                most[piece] = max(held, most.get(piece, 0))
     return sum(most.values()) / 1024
 
 

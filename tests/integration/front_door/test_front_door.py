@@ -1,6 +1,7 @@
 """HAProxy as it stands before the applications: its pages, its limits, and whom it believes."""
 
 import contextlib
+import csv
 import json
 import signal
 import socket
@@ -18,6 +19,7 @@ from tests.integration.front_door.door import Door
 pytestmark = pytest.mark.integration
 OURS = protecting_headers(https=False)
 JSON = {"content-type": "application/json"}
+PLACE = ("http-console", "replica")
 
 
 def said(door, data, source="127.0.0.1", within_s=10.0):
@@ -250,3 +252,25 @@ def test_bodies_are_bounded_however_they_come(door):
         is_ours(answer, 413, "too_large")
     packed = httpx.post(f"{door.url}/take", content=b"{}", headers=JSON | {"content-encoding": "gzip"})
     is_ours(packed, 415, "unsupported_media_type")
+
+
+def made(door):
+    """How many connections HAProxy has made to the replica of the console."""
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.connect(str(door.folder / "a"))
+        admin.sendall(b"show stat\n")
+        text = b"".join(iter(lambda: admin.recv(65536), b"")).decode().removeprefix("# ")
+    [row] = [row for row in csv.DictReader(text.splitlines()) if (row["pxname"], row["svname"]) == PLACE]
+    return int(row["connect"])
+
+
+def test_connections_to_a_replica_are_kept_however_many_senders_there_are(hasty):
+    """With most of the door's places taken by senders that rest, thirty requests make hardly a new connection."""
+    with contextlib.ExitStack() as resting:
+        for _ in range(50):
+            sender = resting.enter_context(httpx.Client(base_url=hasty.url))
+            assert sender.get("/seen").status_code == 200
+        before = made(hasty)
+        for _ in range(30):
+            assert sender.get("/seen").status_code == 200
+        assert made(hasty) - before <= 3
