@@ -12,12 +12,13 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from taske_ray.errors import Unavailable
+from taske_ray.places import Places
 
 # Each session keeps to these (durability, 11.2): UTC, bounded waits, and nothing acknowledged that is not durable.
 _SESSION = {
@@ -30,6 +31,10 @@ _SESSION = {
 # A server that went away without a word is noticed in seconds, whether we wait for it or it for us.
 _LOST_PEER = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 _POOL_WAIT_S = 2.0
+_FEW = 60
+"""A server that takes fewer connections is shared sparingly: a process keeps none for rows, and one for the hot path
+while it is used."""
+_REST_S = 2.0
 Transaction = AsyncSession
 """What `Database.transaction` gives, for those who only pass it on."""
 _SET_OWNER = "SELECT set_config('taske.user_id', %s, true), set_config('taske.task_id', %s, true)"
@@ -42,7 +47,7 @@ Role = Literal["taske_api", "taske_auth", "taske_engine"]
 """What a process may do (security, 8.3): `migrations/roles.sql` says who each of them is."""
 roles: tuple[Role, ...] = get_args(Role)
 engine_role: Role = "taske_engine"
-away = (psycopg.OperationalError, PoolTimeout, OperationalError, PoolExhausted, ConnectionError)
+away = (psycopg.OperationalError, PoolTimeout, OperationalError, ConnectionError)
 """What "the database is away" looks like from the drivers."""
 
 
@@ -65,32 +70,50 @@ class Database:
         self, url: str, *, row_connections: int = 4, hot_connections: int = 2, role: Role | None = None
     ) -> None:
         self._url = url
+        self._rows, self._most = max(1, row_connections), max(1, hot_connections)
         session = _SESSION if role is None else {**_SESSION, "role": role}
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
-        self._arguments = {"options": options, "connect_timeout": 5, **_LOST_PEER}
-        # autocommit: BEGIN is written by `_begin`, which sends the owner with it in one round trip
-        self._engine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=max(1, row_connections),
-            max_overflow=0,
-            pool_timeout=_POOL_WAIT_S,
-            hide_parameters=True,  # an error's text goes to logs, and parameters may be hashes and sealed values
-            connect_args={**self._arguments, "autocommit": True},
-        )
-        event.listen(self._engine.sync_engine, "begin", _begin)
+        self._arguments: dict[str, Any] = {"options": options, "connect_timeout": 5, **_LOST_PEER}
+
+    async def open(self) -> "Database":
+        """Start connecting in the background; a database that is away shows at the first use, as `Unavailable`."""
+        few = await self._are_few()
+        self._engine = self._new_engine(few=few)
+        self._places = Places(self._rows)
         self._hot = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]](
-            url,
-            min_size=1,
-            max_size=max(1, hot_connections),
+            self._url,
+            min_size=0 if few else 1,
+            max_size=1 if few else self._most,
+            max_idle=_REST_S if few else 600.0,
             timeout=_POOL_WAIT_S,
             open=False,
             kwargs={**self._arguments, "autocommit": True, "row_factory": dict_row},
         )
-
-    async def open(self) -> "Database":
-        """Start connecting in the background; a database that is away shows at the first use, as `Unavailable`."""
         await self._hot.open(wait=False)
         return self
+
+    def _new_engine(self, *, few: bool) -> AsyncEngine:
+        """Autocommit: BEGIN is written by `_begin`, which sends the owner with it in one round trip."""
+        kept: dict[str, Any] = {"pool_size": self._rows, "max_overflow": 0}
+        engine = create_async_engine(
+            sqlalchemy_url(self._url),
+            hide_parameters=True,  # an error's text goes to logs, and parameters may be hashes and sealed values
+            connect_args={**self._arguments, "autocommit": True},
+            **({"poolclass": NullPool} if few else kept),
+        )
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+    async def _are_few(self) -> bool:
+        """Whether the server takes few connections. One that does not answer now is no reason to be sparing."""
+        try:
+            async with await psycopg.AsyncConnection.connect(self._url, **self._arguments) as connection:
+                cursor = await connection.execute("SELECT current_setting('max_connections')::int")
+                row = await cursor.fetchone()
+        except psycopg.Error:
+            return False
+        assert row is not None
+        return int(row[0]) < _FEW
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -105,8 +128,13 @@ class Database:
         """
         engine = self._engine.execution_options(**{_OWNER: owner})
         try:
-            async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-                yield session
+            if not await self._places.enter(_POOL_WAIT_S):
+                raise PoolTimeout
+            try:
+                async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+                    yield session
+            finally:
+                self._places.leave()
         except away as error:
             raise Unavailable("The database is away") from error
         except DBAPIError as error:

@@ -165,8 +165,8 @@ class RunStore:
         values = {"owner": self._owner(), "share": share, "most": most, "after": self._claimed_after}
         rows = await self._database.fetch(queries.claim_runs, values)
         reached = [row.pop("reached") for row in rows]
-        self._claimed_after = (reached[0] if reached else None) or _first_user
-        return [AssignedRun(**row) for row in rows]
+        self._claimed_after = reached[0] or _first_user
+        return [AssignedRun(**row) for row in rows if row["run_id"] is not None]
 
     async def claim_suspects(self, *, most: int) -> list[AssignedRun]:
         """Take at most `most` due runs that took two of their hosts along: those that `claim` leaves alone."""

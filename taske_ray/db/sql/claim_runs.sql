@@ -2,7 +2,8 @@
 -- A user alone may have every slot there is; while others have due runs queued, half of them, at least 10 (12).
 -- Who has due runs is told by the 500 that have been due longest; where that many are due, by a loose index scan over
 -- the users, which goes on where the host's last claim came to and ends when twice as many users are ready as runs are
--- wanted: ten thousand users take turns in rounds. The clock is read in a sub-select, because an index cannot be searched
+-- wanted: ten thousand users take turns in rounds. Of users whose runs all sleep it passes a thousand and goes on in the
+-- next claim; where it finds too few who are ready, the oldest will do. The clock is read in a sub-select, because an index cannot be searched
 -- by a function that changes while it is: a million runs that sleep are passed over without being read.
 -- FOR UPDATE is not allowed beside window functions, hence pick, lock, check again.
 WITH RECURSIVE oldest AS MATERIALIZED (
@@ -19,10 +20,10 @@ slots AS (
 busy AS MATERIALIZED (
     SELECT user_id, count(*) AS n FROM runs WHERE status = 'running' GROUP BY user_id
 ),
-queued(user_id, priority, is_due, ready, wrapped) AS (    -- a round over the users, from where the last claim came to
-    SELECT %(after)s::uuid, 32767::smallint, false, 0, false WHERE (SELECT is_on FROM flood)
+queued(user_id, priority, is_due, ready, wrapped, passed) AS (    -- a round over the users, from where the last claim came to
+    SELECT %(after)s::uuid, 32767::smallint, false, 0, false, 0 WHERE (SELECT is_on FROM flood)
     UNION ALL
-    SELECT n.user_id, n.priority, d.is_due, q.ready + (d.is_due AND d.free)::int, n.wrapped
+    SELECT n.user_id, n.priority, d.is_due, q.ready + (d.is_due AND d.free)::int, n.wrapped, q.passed + 1
     FROM queued q
     CROSS JOIN LATERAL (
         (SELECT user_id, priority, q.wrapped AS wrapped FROM runs
@@ -42,11 +43,11 @@ queued(user_id, priority, is_due, ready, wrapped) AS (    -- a round over the us
                coalesce((SELECT b.n FROM busy b WHERE b.user_id = n.user_id), 0)
                    < least(%(share)s::bigint, (SELECT greatest(10, slots.n / 2) FROM slots)) AS free
     ) d
-    WHERE q.ready < 2 * %(most)s AND NOT (n.wrapped AND n.user_id > %(after)s::uuid)
+    WHERE q.ready < 2 * %(most)s AND q.passed < 1000 AND NOT (n.wrapped AND n.user_id > %(after)s::uuid)
 ),
 due AS MATERIALIZED (
-    SELECT DISTINCT user_id, priority FROM oldest WHERE NOT (SELECT is_on FROM flood)
-    UNION ALL
+    SELECT user_id, priority FROM oldest WHERE coalesce((SELECT max(ready) FROM queued), 0) < %(most)s
+    UNION
     SELECT user_id, priority FROM queued WHERE is_due
 ),
 allowed AS (
@@ -80,9 +81,13 @@ locked AS (
     SELECT r.id FROM runs r JOIN pick USING (id)
     WHERE r.status IN ('queued', 'waiting')
     FOR NO KEY UPDATE OF r SKIP LOCKED
+),
+taken AS (
+    UPDATE runs r SET status = 'running', owner = %(owner)s, assigned_at = clock_timestamp(), fence = r.fence + 1,
+                      claims = r.claims + 1
+    FROM locked l WHERE r.id = l.id
+    RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input, r.depth
 )
-UPDATE runs r SET status = 'running', owner = %(owner)s, assigned_at = clock_timestamp(), fence = r.fence + 1,
-                  claims = r.claims + 1
-FROM locked l WHERE r.id = l.id
-RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input, r.depth,
-    (SELECT user_id FROM queued ORDER BY wrapped DESC, user_id DESC LIMIT 1) AS reached
+-- One row at least: how far it came is told although nothing was taken.
+SELECT taken.*, (SELECT user_id FROM queued ORDER BY wrapped DESC, user_id DESC LIMIT 1) AS reached
+FROM (SELECT) one LEFT JOIN taken ON true

@@ -78,3 +78,46 @@ def _read(plan):
             yield plan["Subplan Name"], plan["Actual Rows"]
         for value in plan.values():
             yield from _read(value)
+
+
+async def asleep(world, users):
+    """A run of each of so many users, for whom it is night."""
+    await world.rows(
+        "INSERT INTO users (id, email) SELECT uuidv7(), 'sleeper ' || n FROM generate_series(1, %(n)s) AS n", n=users
+    )
+    await world.rows(
+        "INSERT INTO runs (id, user_id, task_id, task_version, fire_key, status, available_at, input)"
+        " SELECT uuidv7(), u.id, u.id, 1, 'night', 'waiting', clock_timestamp() + interval '1 day', '{}'"
+        " FROM users u WHERE u.email LIKE 'sleeper %%'"
+    )
+
+
+async def test_one_users_flood_among_sleepers(world):
+    """Beside 5,000 users whose runs sleep, a claim passes a thousand of them, and takes of the one who has due runs."""
+    await flood(world, users=1, each=600)
+    await asleep(world, users=5_000)
+    await world.rows("ANALYZE runs")
+    host = await world.host(capacity=2_000)
+    values = {"owner": host, "share": None, "most": MOST, "after": UUID(int=0)}
+    rows = await world.rows("EXPLAIN (ANALYZE, FORMAT JSON) " + queries.claim_runs, **values)
+    plan = rows[0]["QUERY PLAN"]
+    read = dict(_read(json.loads(plan) if isinstance(plan, str) else plan))
+    assert read["CTE queued"] <= 1_001
+    assert len(await world.store(host).claim(most=MOST)) == MOST
+
+
+async def test_whoever_stands_behind_sleepers_is_found(world):
+    """A flood is at its share; another's newer run behind 3,000 sleepers is taken within a round of claims."""
+    await flood(world, users=1, each=600)
+    await asleep(world, users=3_000)
+    await world.rows("INSERT INTO users (id, email) VALUES (uuidv7(), 'last')")
+    await world.rows(
+        "INSERT INTO runs (id, user_id, task_id, task_version, fire_key, status, available_at, input)"
+        " SELECT uuidv7(), id, id, 1, 'new', 'queued', clock_timestamp(), '{}' FROM users WHERE email = 'last'"
+    )
+    await world.rows("ANALYZE runs")
+    store = world.store(await world.host(capacity=20))
+    last = (await world.rows("SELECT id FROM users WHERE email = 'last'"))[0]["id"]
+    taken = [run.user_id for _ in range(6) for run in await store.claim(most=MOST)]
+    assert last in taken
+    assert taken.count(last) == 1
