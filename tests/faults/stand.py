@@ -69,7 +69,7 @@ class Stand:
         """Let a stopped process go on."""
         os.kill(pid, signal.SIGCONT)
 
-    def task(self, trigger, event, *, answers=None, idempotent=True):
+    def task(self, trigger, event, *, answers=None, idempotent=True, timeout_s=30):
         """Save a task of three steps that tell the receiver which event and step they are; its wire form."""
         self.urls = {step: self.receiver.serve(*(answers or {}).get(step, [Answer()])) for step in STEPS}
         actions = [
@@ -81,6 +81,7 @@ class Stand:
                     "body": {"event": event, "step": step},
                     "idempotent": idempotent,
                 },
+                "timeout_s": timeout_s,
             }
             for step, url in self.urls.items()
         ]
