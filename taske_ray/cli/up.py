@@ -1,5 +1,6 @@
 """`taske up`, `taske status`, `taske restart`: start everything in the foreground; look at what runs; new processes."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -143,7 +144,8 @@ class _Steps:
             self._status = self._console.status(f"{text} …")
             self._status.start()
         else:
-            print(text, flush=True)  # noqa: T201 - the console would wrap it
+            with contextlib.suppress(OSError):  # no room for a log: the service is worth more than its story
+                print(text, flush=True)  # noqa: T201 - the console would wrap it
 
     def done(self) -> None:
         """Nothing runs: leave a line with the time that the last step took."""

@@ -128,9 +128,8 @@ class EmbeddedPostgres:
         Raises StartRefused if another process still runs this data directory after `patience_s` (a command that borrows
         it takes a moment), or if the server does not come up.
         """
-        if not _until(self._take_lock, patience_s):
-            raise StartRefused(f"the database in {self.data_dir} is in use by another process")
         try:
+            self._claim(patience_s)
             self.end_orphan()
             owner = files.owner_of(self.directory)
             binaries = files.binaries(owner)
@@ -139,8 +138,10 @@ class EmbeddedPostgres:
             self._configure(owner)
             self._launch(binaries, owner)
             self._ensure_database()
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, OSError | psycopg.Error):  # a full disk, for one
+                raise StartRefused(f"the embedded database did not start: {error}") from error
             raise
         return self.url
 
@@ -184,6 +185,10 @@ class EmbeddedPostgres:
     @property
     def _lock_path(self) -> Path:
         return self.data_dir / "postgres.lock"
+
+    def _claim(self, patience_s: float) -> None:
+        if not _until(self._take_lock, patience_s):
+            raise StartRefused(f"the database in {self.data_dir} is in use by another process")
 
     def _take_lock(self) -> bool:
         """Whether we have locked the file that stands there: its last holder removed the one before on the way out."""
@@ -267,9 +272,7 @@ class EmbeddedPostgres:
             "postgresql.conf": "\n".join([*lines, "include_if_exists = 'local.conf'", ""]),
             "pg_hba.conf": _HBA,
         }.items():
-            path = self.directory / name
-            path.write_text(text)
-            files.own(path, owner)
+            files.put(self.directory / name, text, owner)
 
     def _launch(self, binaries: Path, owner: int | None) -> None:
         if self.log.exists():

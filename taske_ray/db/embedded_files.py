@@ -58,6 +58,16 @@ def own(path: Path, owner: int | None) -> None:
         os.chown(path, owner, owner, follow_symlinks=False)
 
 
+def put(path: Path, text: str, owner: int | None) -> None:
+    """Give the server a file with this text, whole or not at all: a full disk leaves the one that is there."""
+    if path.exists() and path.read_text() == text:
+        return
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text)
+    own(fresh, owner)
+    fresh.replace(path)
+
+
 def own_all(directory: Path, owner: int | None) -> None:
     """Give a directory and everything in it to the server's user."""
     for folder, folders, files in os.walk(directory):

@@ -14,6 +14,7 @@ from uuid import UUID
 from taske_ray.core.outcome import ErrorClass
 from taske_ray.core.pacing import Breaker, RetryBudget, Turns, Window
 from taske_ray.integrations.failures import MaybeSent, NotSent
+from taske_ray.integrations.resolver import asked_for
 from taske_ray.places import Places
 
 patience_s = 1.0
@@ -76,6 +77,7 @@ class Pacing:
         Without a user it is a request of our own, like one for a token of the service's client.
         """
         theirs, everybody = self._at((user_id, host), 1), self._at(host, _users_of_all)
+        asked_for.set(user_id)
         if first:
             _keep_away(theirs, everybody, self._monotonic(), retry=retry)
         await self._enter(theirs, user_id)

@@ -1,16 +1,25 @@
 """From a host name to addresses that may be connected to: looked up once, every answer checked (security 10)."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from taske_ray.integrations.egress import EgressDenied, EgressGuard, is_private_name
+from taske_ray.places import Places
 
 connect_timeout_s = 5.0
+_threads = 64
+_threads_of_one = 8
+_does_not_exist = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
+
+asked_for: ContextVar[Hashable] = ContextVar("asked_for", default=None)
+"""Whose names are looked up in this context."""
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
@@ -55,9 +64,9 @@ class CheckingResolver(AbstractResolver):
         except (TimeoutError, UnicodeError) as error:
             raise OSError(socket.EAI_AGAIN, "no answer") from error
         except socket.gaierror as error:
-            if error.errno == socket.EAI_AGAIN and not is_private_name(host):
-                raise
-            raise EgressDenied from None
+            if error.errno in _does_not_exist or is_private_name(host):
+                raise EgressDenied from None
+            raise  # the name service is away or broken, or this machine is short of something
         if not addresses:
             raise EgressDenied
         return addresses
@@ -67,16 +76,35 @@ class CheckingResolver(AbstractResolver):
 
 
 class SystemLookup:
-    """The system's resolver, in threads of its own so that slow names delay nothing else."""
+    """The system's resolver, in threads of its own: slow names delay nothing else, and only those of the same user.
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
+    `ask` is what blocks: `socket.getaddrinfo` for streams.
+    """
+
+    def __init__(self, ask: Callable[[str, int], list[tuple[Any, ...]]] | None = None) -> None:
+        self._ask = ask or _addresses_of
+        self._pool = ThreadPoolExecutor(max_workers=_threads, thread_name_prefix="lookup")
+        self._of_users: dict[Hashable, Places] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
         """Each address once. Raises socket.gaierror, UnicodeError."""
+        whose = asked_for.get()
+        places = self._of_users.setdefault(whose, Places(_threads_of_one))
+        await places.enter()
         loop = asyncio.get_running_loop()
-        answers = await loop.run_in_executor(self._threads, _addresses_of, host, port)
-        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+        def leave() -> None:
+            places.leave()
+            if not places.taken:
+                self._of_users.pop(whose, None)
+
+        def ended(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(leave)
+
+        asked = self._pool.submit(self._ask, host, port)
+        asked.add_done_callback(ended)  # not when the caller gives up: nothing ends a thread that waits for an answer
+        return list(dict.fromkeys(str(answer[4][0]) for answer in await asyncio.wrap_future(asked)))
 
 
 def _addresses_of(host: str, port: int) -> list[tuple[Any, ...]]:

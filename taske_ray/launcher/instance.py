@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from taske_ray.db.embedded import EmbeddedPostgres
 from taske_ray.errors import StartRefused, TaskeError
 from taske_ray.hardening import harden
 from taske_ray.launcher import environment, handover, ports, preparation, sessions
 from taske_ray.launcher.child import NurseryChild, Report, RuntimeChild
 from taske_ray.launcher.data_dir import DataDir
+from taske_ray.launcher.kept_database import KeptDatabase
 from taske_ray.launcher.probe import DOOR_MISSES, Probe, is_full
 from taske_ray.launcher.processes import Ledger, end, kill, marked
 from taske_ray.launcher.worker import NURSERY
@@ -36,8 +36,6 @@ BACK_OFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 CALM_S: Final = 30.0
 """After so long a service the back-off begins anew: it is for starts that do not last."""
 BEAT_S: Final = 0.25
-DATABASE_PATIENCE_S: Final = 15.0
-"""A command such as `taske user create` may have the database for a moment."""
 
 Progress = Callable[[str], None]
 
@@ -69,7 +67,7 @@ class Instance:
         self._progress = progress
         self._place = DataDir(settings.data_dir)
         self._ledger = Ledger(self._place.path)
-        self._postgres = EmbeddedPostgres(self._place.path) if settings.embedded else None
+        self._postgres = KeptDatabase(self._place.path, progress) if settings.embedded else None
         self._probe = Probe(settings.host, settings.port)
         self._runtime: RuntimeChild | None = None
         self._nursery: NurseryChild | None = None
@@ -121,8 +119,7 @@ class Instance:
         if self._postgres is None:
             assert self.settings.database_url is not None
             return self.settings.database_url
-        self._progress("Starting PostgreSQL")
-        return self._postgres.start(patience_s=DATABASE_PATIENCE_S)
+        return self._postgres.start()
 
     def _spawn_runtime(self) -> None:
         self._progress("Starting Ray" if self._address == "local" else f"Joining the Ray cluster at {self._address}")
@@ -163,7 +160,7 @@ class Instance:
 
     def _keep_running(self) -> None:
         troubles = 0
-        trouble: TaskeError | None = None
+        trouble: Exception | None = None
         while True:
             served_since = float("inf")
             try:
@@ -172,10 +169,10 @@ class Instance:
                     self._start_again(BACK_OFF_S[min(troubles - 1, len(BACK_OFF_S) - 1)])
                 served_since = time.monotonic()
                 self._watch()
-            except (Trouble, StartRefused) as found:
+            except (Trouble, StartRefused, OSError) as found:  # the last where a disk is full
                 trouble = found
                 troubles = 1 if time.monotonic() - served_since > CALM_S else troubles + 1
-                self._progress(f"{found.message}; starting it again")
+                self._progress(f"{getattr(found, 'message', found)}; starting it again")
 
     def _watch(self) -> None:
         sick_since: float | None = None
@@ -219,11 +216,8 @@ class Instance:
         self._runtime.tell("roll")
 
     def _mend_database(self) -> None:
-        """Start the embedded PostgreSQL again if it has ended."""
-        if self._postgres is not None and not self._postgres.is_running:
-            self._progress("PostgreSQL has ended; starting it again")
-            self._postgres.stop()
-            self._postgres.start()
+        if self._postgres is not None:
+            self._postgres.mend()
 
     def _start_again(self, wait_s: float) -> None:
         """The runtime as a whole: a Ray without its GCS or raylet cannot be mended."""

@@ -64,9 +64,10 @@ class Ledger:
 
     def _save(self) -> None:
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(self._notes))
-        fresh.chmod(0o600)
-        fresh.replace(self._file)
+        with contextlib.suppress(OSError):  # no room for it: the mark finds them
+            fresh.write_text(json.dumps(self._notes))
+            fresh.chmod(0o600)
+            fresh.replace(self._file)
 
 
 def started_at(pid: int) -> int | None:

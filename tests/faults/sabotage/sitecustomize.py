@@ -1,7 +1,8 @@
-"""Negative controls: makes one promise of the product false, in every process that starts with this on its path.
+"""Changes the product from outside, in every process that starts with this on its path: false promises, a false clock.
 
 Python imports a `sitecustomize` by itself. `SABOTAGE` names what to break; the product has no switch for it. Only names
-that `test_negative_controls.py` and `test_stopped_processes.py` use are known here, and each break is a few lines.
+that tests use are known here (in `test_negative_controls.py`, `test_stopped_processes.py`, `test_clock_jumps.py`), and
+each break is a few lines.
 """
 
 import importlib.abc
@@ -70,7 +71,27 @@ def _end_nobody(module):
     module.Pulse._end = lambda *_: None
 
 
+def _wall_clock(module):
+    """The process's wall clock is off by as many seconds as a file says now; it leaves a mark that it has looked."""
+    import time
+    from datetime import timedelta
+    from pathlib import Path
+
+    true_time, true_now = time.time, module.SystemClock.now
+    file = Path(os.environ["SABOTAGE_CLOCK"])
+
+    def off():
+        seconds = float(file.read_text())
+        if seconds:
+            file.with_suffix(f".{os.getpid()}").touch()
+        return seconds
+
+    time.time = lambda: true_time() + off()
+    module.SystemClock.now = lambda self: true_now(self) + timedelta(seconds=off())
+
+
 _breaks = {
+    "wall_clock": ("taske_ray.clock", _wall_clock),
     "end_nobody": ("actors.pulse", _end_nobody),
     "cursor_first": ("taske_ray.db.fires", _cursor_first),
     "acknowledge_first": ("taske_ray.services.firing", _acknowledge_first),
