@@ -147,10 +147,6 @@ class Keyring:
         found = self._of(purpose)
         return _derived(found.keys[found.current], use)
 
-    def is_current(self, wrapped: WrappedKey) -> bool:
-        """Whether a data key is already wrapped under today's master key."""
-        return wrapped.kek_id == self._of(wrapped.purpose).current
-
     def _of(self, purpose: Purpose) -> PurposeKeys:
         found = self._keys.get(purpose)
         if found is None:
