@@ -147,6 +147,7 @@ def _front_door(run_dir: str, ports: range, host: str) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(haproxy.BUFFER_BYTES),
         # Serve decodes this header; what senders of webhooks call so must not fail them.
         "RAY_SERVE_SESSION_ID_HEADER_KEY": "x-taske-not-used",
+        "RAY_SERVE_HAPROXY_RETRY_ON": haproxy.RETRY_ON,  # not for the operator to loosen
         haproxy.BIND_HOST: host,
     }
 

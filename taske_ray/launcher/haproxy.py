@@ -47,6 +47,8 @@ MOST_FIELDS: Final = 100
 CHECK_LIMIT_S: Final = 7
 """So long a replica may take to say that it lives, busy as it may be; after two misses in a row it is left out."""
 RETRY_AFTER_S: Final = 2
+RETRY_ON: Final = "conn-failure"
+"""When a request may go to another replica: nothing of it was delivered, so it cannot be done twice."""
 _FIELDS_READ: Final = 1000
 _KEPT_CONNECTIONS: Final = ("tune.pool-low-fd-ratio 70", "tune.pool-high-fd-ratio 80")
 """Connections to replicas are kept for the next request until so many percent of all descriptors are used. By itself
@@ -108,7 +110,8 @@ def rewrite(
 ) -> str:
     """The configuration as Ray wrote it, with our front door in it; what is rewritten already stays as it is.
 
-    Raises ValueError if a line that must be replaced is not there: better no door than an open one.
+    Raises ValueError if a line that must be replaced is not there, and if requests might be done twice: better no door
+    than an open one.
     """
     if config.startswith(_DONE):
         return config
@@ -118,7 +121,15 @@ def rewrite(
     for needed in ("mode 600 level admin", "http-request set-header x-forwarded-for", "http-error status 503"):
         if needed not in text:
             raise ValueError(f"Ray's HAProxy configuration has changed: nothing to hang {needed!r} on")
+    _refuse_repeating(text)
     return text
+
+
+def _refuse_repeating(text: str) -> None:
+    """Raise ValueError unless a request is repeated only when no byte of it was delivered (durability, 9.7)."""
+    found = set(re.findall(r"^\s*retry-on\s+(.*?)\s*$", text, re.MULTILINE))
+    if found != {RETRY_ON}:
+        raise ValueError(f"HAProxy would repeat requests on {', '.join(sorted(found)) or 'its own'}, not on {RETRY_ON}")
 
 
 def _sections(config: str) -> Iterator[list[str]]:

@@ -166,6 +166,7 @@ def configuration(folder, port, replica_port):
         bufsize=haproxy.BUFFER_BYTES,
         health_check_inter=TUNING["RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER"],
         observe_mark_down_enabled=TUNING["RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED"] == "1",
+        retry_on=haproxy.RETRY_ON,
         retries=int(TUNING["RAY_SERVE_HAPROXY_RETRIES"]),
         timeout_connect_s=int(TUNING["RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S"]),
         timeout_server_s=int(TUNING["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]),

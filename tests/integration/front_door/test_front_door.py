@@ -100,6 +100,12 @@ def test_a_replica_that_hangs_keeps_nobody_waiting(tmp_path):
         door.close()
 
 
+def test_the_real_configuration_repeats_only_what_was_not_delivered(door):
+    """What Serve rendered and HAProxy runs on says so once, for every backend."""
+    lines = (line.strip() for line in (door.folder / "haproxy.cfg").read_text().splitlines())
+    assert [line for line in lines if line.startswith("retry-on")] == ["retry-on conn-failure"]
+
+
 def test_the_application_knows_how_long_a_request_took_to_arrive(door):
     """A head and a body that were waited for count, also of a client that says otherwise; a later request's do not."""
     from deployments.shared import intake

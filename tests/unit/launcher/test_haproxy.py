@@ -15,6 +15,9 @@ defaults
     errorfile 502 /run/500.http
     errorfile 503 /run/500.http
     balance leastconn
+    option redispatch 1
+    retry-on conn-failure
+    retries 1
 frontend prometheus
     bind :9101
     http-request use-service prometheus-exporter if { path /metrics }
@@ -85,6 +88,18 @@ def test_whoever_waits_for_a_replica_that_hangs_is_told():
     """A check has its limit, and a replica that is marked down lets go of its requests."""
     assert f"    timeout check {CHECK_LIMIT_S}s" in rewritten().splitlines()
     assert "inter 1s check on-marked-down shutdown-sessions\n" in rewritten()
+
+
+@pytest.mark.parametrize("words", ["all-retryable-errors", "conn-failure empty-response", ""])
+def test_no_door_repeats_what_was_delivered(words):
+    """A configuration that would send a request again after bytes of it had arrived is refused, in any section."""
+    line = "    retry-on conn-failure\n"
+    other = f"    retry-on {words}\n" if words else ""
+    with pytest.raises(ValueError, match="would repeat requests"):
+        rewrite(CONFIG.replace(line, other), host=None, trusted=())
+    if words:
+        with pytest.raises(ValueError, match="would repeat requests"):
+            rewrite(CONFIG.replace("backend http-task\n", f"backend http-task\n{other}"), host=None, trusted=())
 
 
 def test_rewriting_twice_changes_nothing():

@@ -150,6 +150,16 @@ def test_the_environment_of_ray(tmp_path):
     }
 
 
+def test_nobody_may_have_requests_repeated(tmp_path):
+    """Whatever the operator's environment says, HAProxy repeats only what was not delivered, on nodes too."""
+    inherited = {"RAY_SERVE_HAPROXY_RETRY_ON": "all-retryable-errors"}
+    found = environment.local(
+        Settings(data_dir=tmp_path), run_dir=tmp_path, ports=range(20000, 20050), inherited=inherited
+    )
+    assert found["RAY_SERVE_HAPROXY_RETRY_ON"] == "conn-failure"
+    assert "RAY_SERVE_HAPROXY_RETRY_ON=conn-failure" in environment.node_file().splitlines()
+
+
 @pytest.mark.parametrize("text", ["*", "proxy.example", "10.0.0.1; rm"])
 def test_only_addresses_are_trusted(text):
     """A proxy is named by address: what is not one never reaches HAProxy's configuration."""
