@@ -11,7 +11,7 @@ from typing import Final
 
 STEPS: Final = (1, 2, 3)
 OVER: Final = frozenset({"succeeded", "failed", "cancelled"})
-_may_have_been_delivered = frozenset({"unknown", "failed"})
+_retried: Final = frozenset({"transient", "rate_limited", "auth_expired"})
 _enough: Final = 0.95
 
 
@@ -35,13 +35,32 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt as our database has it; `sent` None: not known. `error_class` says whether a failure is retried."""
+
+    status: str
+    sent: bool | None = None
+    error_class: str | None = None
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether the receiver may have it: nobody was sure that nothing left."""
+        return self.sent is not False
+
+    @property
+    def is_reason(self) -> bool:
+        """Whether another delivery may follow: nobody knows what came of this one, or it failed for the time being."""
+        return self.status == "unknown" or (self.status == "failed" and self.error_class in _retried)
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as our database has it; `attempts` are the states of each step's attempts, in order."""
+    """A run as our database has it, and each step's attempts, in order."""
 
     run_id: str
     event: str
     status: str
-    attempts: Mapping[int, tuple[str, ...]]
+    attempts: Mapping[int, tuple[Attempt, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +164,20 @@ class _Case:
                 self.wrong["O2"].append(f"step {step} of {event} was never asked for")
 
     def explained(self) -> tuple[int, int]:
-        """O3: each delivery of a step beyond the first has an attempt that is `unknown` or a failure; the counts."""
+        """O3: each delivery of a step is an attempt's that may have arrived, and all but the last are reasons; counts.
+
+        A reason comes before what it explains, so the last one that may have arrived excuses nothing.
+        """
         unexplained = explained = 0
         for (event, step), receipts in self.of.items():
-            attempts = [status for run in self.by_event.get(event, ()) for status in run.attempts.get(step, ())]
-            reasons = sum(status in _may_have_been_delivered for status in attempts)
-            surplus = max(len(receipts) - 1 - reasons, len(receipts) - len(attempts), 0)
+            attempts = [one for run in self.by_event.get(event, ()) for one in run.attempts.get(step, ())]
+            arrived = [one for one in attempts if one.may_have_arrived]
+            allowed = min(len(arrived), 1 + sum(one.is_reason for one in arrived[:-1]))
+            surplus = max(len(receipts) - allowed, 0)
             unexplained += surplus
             explained += len(receipts) - 1 - min(surplus, len(receipts) - 1)
             if surplus:
-                self.wrong["O3"].append(f"step {step} of {event}: {len(receipts)} deliveries, attempts {attempts}")
+                self.wrong["O3"].append(f"step {step} of {event}: {len(receipts)} deliveries, {_told(attempts)}")
         return unexplained, explained
 
     def order(self) -> None:
@@ -169,7 +192,7 @@ class _Case:
     def one_success_per_step(self) -> None:
         """D2: no step has two attempts that succeeded, whatever the database would have refused."""
         for run in self.runs:
-            twice = [step for step, states in run.attempts.items() if states.count("succeeded") > 1]
+            twice = [step for step, attempts in run.attempts.items() if _successes(attempts) > 1]
             if twice:
                 self.wrong["D2"].append(f"{run.run_id} succeeded more than once in steps {twice}")
 
@@ -219,3 +242,12 @@ class _Case:
         done = sum(run.status == "succeeded" for run in self.runs)
         if done < _enough * accepted or not accepted:
             self.wrong["O8"].append(f"{done} of {accepted} accepted runs succeeded")
+
+
+def _successes(attempts: Iterable[Attempt]) -> int:
+    return sum(attempt.status == "succeeded" for attempt in attempts)
+
+
+def _told(attempts: Iterable[Attempt]) -> str:
+    """Attempts as a line to read."""
+    return f"attempts {[(one.status, one.sent, one.error_class) for one in attempts]}"

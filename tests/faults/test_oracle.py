@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.oracle import STEPS, Acknowledged, Receipt, RunRow, Schedule, Story, judge
+from tests.faults.oracle import STEPS, Acknowledged, Attempt, Receipt, RunRow, Schedule, Story, judge
 
 RUNS = 1000
+DONE = Attempt("succeeded", sent=True)
+LOST = Attempt("unknown")
+
+
+def failed(error_class, *, sent=True):
+    """A failed attempt."""
+    return Attempt("failed", sent, error_class)
 
 
 def story(*, runs=RUNS):
@@ -20,8 +27,19 @@ def story(*, runs=RUNS):
             for at, event in enumerate(events)
             for step in STEPS
         ],
-        runs=[RunRow(f"run_{event}", event, "succeeded", dict.fromkeys(STEPS, ("succeeded",))) for event in events],
+        runs=[RunRow(f"run_{event}", event, "succeeded", dict.fromkeys(STEPS, (DONE,))) for event in events],
     )
+
+
+def tried(good, *attempts):
+    """The same, but for the first run: its first step has these attempts."""
+    first = good.runs[0]
+    return replace(good, runs=[replace(first, attempts={**first.attempts, 1: attempts}), *good.runs[1:]])
+
+
+def delivered_again(good):
+    """The same, with one delivery more of the first run's first step, under the same key."""
+    return replace(good, receipts=[*good.receipts, replace(good.receipts[0], at=1.5)])
 
 
 def every_500th(items):
@@ -36,21 +54,41 @@ def test_a_right_engine_passes():
     assert (verdict.accepted, verdict.lost, verdict.unexplained, verdict.explained) == (RUNS, 0, 0, 0)
 
 
-def test_an_explained_repetition_passes():
-    """A second delivery under the same key is fine when an attempt is on record as unknown."""
-    good = story()
-    again = replace(good.receipts[0], at=1.5)
-    runs = [replace(good.runs[0], attempts={**good.runs[0].attempts, 1: ("unknown", "succeeded")}), *good.runs[1:]]
-    verdict = judge(replace(good, receipts=[*good.receipts, again], runs=runs))
+@pytest.mark.parametrize("reason", [LOST, failed("transient"), failed("rate_limited"), failed("auth_expired")], ids=str)
+def test_an_explained_repetition_passes(reason):
+    """A second delivery under the same key is fine when an earlier attempt is unknown, or a failure that is retried."""
+    verdict = judge(delivered_again(tried(story(), reason, DONE)))
     assert verdict.holds, verdict.wrong
     assert verdict.explained == 1
 
 
+@pytest.mark.parametrize(
+    "attempts",
+    [
+        pytest.param((failed("invalid"), DONE), id="a failure that is not retried"),
+        pytest.param((failed("transient", sent=False), DONE), id="one that never left"),
+        pytest.param((failed("transient", sent=False), LOST), id="one that never left before an unknown one"),
+        pytest.param((failed(None), DONE), id="a failure without a class"),
+        pytest.param((DONE, LOST), id="an unknown one after the success"),
+        pytest.param((LOST,), id="no attempt of its own"),
+    ],
+)
+def test_what_excuses_no_repetition_is_seen(attempts):
+    """A second delivery is not explained by an attempt that ends the step, sent nothing, or came afterwards: O3."""
+    verdict = judge(delivered_again(tried(story(), *attempts)))
+    assert verdict.unexplained == 1
+    assert set(verdict.wrong) == {"O3"}
+
+
+def test_a_delivery_of_what_was_never_sent_is_seen():
+    """A single delivery breaks O3 when our rows say that nothing left."""
+    verdict = judge(tried(story(), failed("transient", sent=False)))
+    assert set(verdict.wrong) == {"O3"}
+
+
 def test_a_second_success_is_seen():
     """Two attempts of one step that succeeded, each with its delivery, are against D2."""
-    good = story()
-    runs = [replace(good.runs[0], attempts={**good.runs[0].attempts, 1: ("succeeded", "succeeded")}), *good.runs[1:]]
-    assert "D2" in judge(replace(good, runs=runs)).wrong
+    assert "D2" in judge(tried(story(), DONE, DONE)).wrong
 
 
 def test_losing_one_in_500_is_seen():

@@ -90,7 +90,7 @@ class Load:
     def each_step_once(self):
         """No outcome is unknown, and nothing was sent twice."""
         for kind, stand in self.kinds.items():
-            states = Counter(one for run in stand.runs() for step in run.attempts.values() for one in step)
+            states = Counter(one.status for run in stand.runs() for step in run.attempts.values() for one in step)
             assert not states["unknown"], (kind, states)
             twice = Counter((one.event, one.step) for one in stand.receipts())
             assert set(twice.values()) == {1}, (kind, twice.most_common(3))

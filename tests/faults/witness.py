@@ -10,13 +10,15 @@ from psycopg.rows import dict_row
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.times import format_time
 from taske_ray.db.embedded import EmbeddedPostgres
-from tests.faults.oracle import RunRow, Schedule
+from tests.faults.oracle import Attempt, RunRow, Schedule
 
 _runs = """
 SELECT r.id, r.fire_key, r.scheduled_at, r.status,
-       coalesce(jsonb_object_agg(a.step, a.states) FILTER (WHERE a.step IS NOT NULL), '{}') AS attempts
+       coalesce(jsonb_object_agg(a.step, a.attempts) FILTER (WHERE a.step IS NOT NULL), '{}') AS attempts
 FROM runs r LEFT JOIN LATERAL (
-    SELECT step, jsonb_agg(status ORDER BY number) AS states FROM attempts WHERE run_id = r.id GROUP BY step) a ON true
+    SELECT step, jsonb_agg(jsonb_build_object('status', status, 'sent', sent, 'error_class', error->>'class')
+                           ORDER BY number) AS attempts
+    FROM attempts WHERE run_id = r.id GROUP BY step) a ON true
 WHERE r.task_id = ANY(%s) GROUP BY r.id
 """
 _holders: Final = {
@@ -45,7 +47,7 @@ class Witness:
                 run_id=format_id("run", row["id"]),
                 event=format_time(row["scheduled_at"]) if row["scheduled_at"] else row["fire_key"],
                 status=row["status"],
-                attempts={int(step): tuple(states) for step, states in row["attempts"].items()},
+                attempts={int(step): tuple(Attempt(**one) for one in found) for step, found in row["attempts"].items()},
             )
             for row in self._fetch(_runs)
         ]

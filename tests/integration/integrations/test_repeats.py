@@ -9,12 +9,12 @@ from taske_ray.integrations.drive import drive
 from taske_ray.integrations.egress import EgressGuard
 from taske_ray.integrations.guarded_transport import GuardedTransport
 from taske_ray.integrations.transport import Transport
-from tests.faults.oracle import Acknowledged, Receipt, RunRow, Story, judge
+from tests.faults.oracle import Acknowledged, Attempt, Receipt, RunRow, Story, judge
 from tests.integration.integrations.conftest import reply, serving
 
 pytestmark = pytest.mark.integration
 HEADERS = {"idempotency-key": "run_1:action1"}
-STATES = {Succeeded: "succeeded", Unknown: "unknown"}
+ATTEMPTS = {Succeeded: Attempt("succeeded", sent=True), Unknown: Attempt("unknown")}
 
 
 async def one_step(monkeypatch, *, repeat):
@@ -50,7 +50,7 @@ async def one_step(monkeypatch, *, repeat):
         offered=["e"],
         acknowledged=[Acknowledged("e", "run_1", 0.0)],
         receipts=[Receipt("run_1:action1", "e", 1, float(at)) for at, _ in enumerate(received)],
-        runs=[RunRow("run_1", "e", "succeeded", {1: (STATES[type(outcome)],)})],
+        runs=[RunRow("run_1", "e", "succeeded", {1: (ATTEMPTS[type(outcome)],)})],
         steps=(1,),
     )
     return len(received), outcome, judge(story)
