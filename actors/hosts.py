@@ -15,7 +15,7 @@ from actors.pulse import Pulse
 _start_s: Final = 90.0
 
 
-async def _nothing(_: str) -> psutil.Process | None:
+async def _nothing(_: str) -> None:
     return None
 
 
@@ -24,11 +24,12 @@ class Hosts:
     """So many hosts of each kind on every living node.
 
     `recorded` finds the living process that a host of that name registered last, if it is one of this machine: by it a
-    new supervisor can end a host that hung before its time.
+    new supervisor can end a host that hung before its time. `condemn` says of a host that it is about to be ended here.
     """
 
     blueprints: Mapping[str, Blueprint]
     recorded: Callable[[str], Awaitable[psutil.Process | None]] = _nothing
+    condemn: Callable[[str], Awaitable[None]] = _nothing
     _known: dict[str, tuple[HostRef, Pulse]] = field(default_factory=dict)
 
     async def ensure_hosts(self, kind: str, count_per_node: int) -> list[HostRef]:
@@ -46,6 +47,7 @@ class Hosts:
     async def start_anew(self, host: HostRef) -> None:
         """End the process of a host that has stopped; return when another one answers. Raises TimeoutError."""
         before = await cluster.ping(host.handle)
+        await self.condemn(host.name)
         await cluster.restart(host.handle)
         async with asyncio.timeout(_start_s):
             while await cluster.ping(host.handle) in (None, before):  # noqa: ASYNC110 - Ray tells nobody
@@ -54,7 +56,8 @@ class Hosts:
     async def _ensure(self, kind: str, name: str, node: str) -> HostRef | None:
         if name not in self._known:
             handle = cluster.spawn_host(name, node, self.blueprints[kind])
-            pulse = Pulse(handle, here=node == cluster.this_node(), recorded=partial(self.recorded, name))
+            here = node == cluster.this_node()
+            pulse = Pulse(handle, here=here, recorded=partial(self.recorded, name), condemn=partial(self.condemn, name))
             self._known[name] = HostRef(name, node, handle), pulse
         host, pulse = self._known[name]
         try:
@@ -65,4 +68,5 @@ class Hosts:
 
     async def _end(self, name: str) -> None:
         self._known.pop(name, None)
+        await self.condemn(name)
         await cluster.kill(name)

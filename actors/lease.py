@@ -26,6 +26,7 @@ from taske_ray.errors import Unavailable
 _beat_s = 10.0
 _retry_s = 1.0
 _margin_s = 1.0
+_say_s = 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -133,6 +134,15 @@ async def recorded_process(database: hosts.Fetches, name: str) -> psutil.Process
     except Unavailable:
         return None
     return None if found is None else await asyncio.to_thread(process_of, *found)
+
+
+async def condemn(database: hosts.Fetches, *names: str) -> None:
+    """Say before we end hosts that it is us, so that no run answers for it; unsaid while the database is away."""
+    try:
+        async with asyncio.timeout(_say_s):
+            await hosts.condemn(database, names)
+    except Exception:  # noqa: BLE001 - logged; whoever hangs is ended all the same
+        _log.warning("it could not be recorded that %s are ended on purpose", ", ".join(names), exc_info=True)
 
 
 def process_of(pid: int, started: float) -> psutil.Process | None:

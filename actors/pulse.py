@@ -15,6 +15,7 @@ import psutil
 from actors import cluster
 
 Recorded = Callable[[], Awaitable[psutil.Process | None]]
+Condemn = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +41,7 @@ REPLICA: Final = Patience(limit_s=1.5, silent=None, absent=None)
 """Senders wait for it: frozen, it is ended after 5 s. Serve replaces one that is otherwise ill or never starts."""
 
 
-async def _nothing() -> psutil.Process | None:
+async def _nothing() -> None:
     return None
 
 
@@ -48,7 +49,8 @@ class Pulse:
     """The pulse of one actor.
 
     `here`: whether the actor runs on this machine, so that process ids mean something. `recorded` finds the process
-    that it has put on record, for one that hung before it ever answered us. `ours`: it is no actor of Ray Serve.
+    that it has put on record, for one that hung before it ever answered us. `condemn` is awaited before it is ended,
+    and says that it was us. `ours`: it is no actor of Ray Serve.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Pulse:
         here: bool,
         patience: Patience = HOST,
         recorded: Recorded = _nothing,
+        condemn: Condemn = _nothing,
         ours: bool = True,
     ) -> None:
         self._handle = handle
         self._here = here
         self._patience = patience
         self._recorded = recorded
+        self._condemn = condemn
         self._ours = ours
         self._process: psutil.Process | None = None
         self._missed = 0
@@ -88,14 +92,16 @@ class Pulse:
         if process is not None and used_s is not None:
             still, self._used_s = used_s == self._used_s, used_s
             if _reached(self._missed, self._patience.still if still else self._patience.silent):
-                self._end(process)
+                await self._end(process)
         elif _reached(self._missed, self._patience.absent if self._here else self._patience.silent):
             _log.warning("an actor has not answered %d times: it is started again", self._missed)
             self._missed = 0
+            await self._condemn()
             await cluster.restart(self._handle)
 
-    def _end(self, process: psutil.Process) -> None:
+    async def _end(self, process: psutil.Process) -> None:
         _log.warning("process %d has not answered %d times: it is ended", process.pid, self._missed)
+        await self._condemn()
         with contextlib.suppress(psutil.Error):
             process.kill()
         self._missed, self._used_s, self._process = 0, None, None

@@ -19,7 +19,7 @@ from actors import cluster
 from actors.cluster import ActorLost, Blueprint, HostRef
 from actors.hosts import Hosts
 from actors.integration_client import IntegrationClient
-from actors.lease import recorded_process
+from actors.lease import condemn, recorded_process
 from actors.run_host import RunHost
 from actors.watcher_host import WatcherHost
 from taske_ray import logs
@@ -55,6 +55,7 @@ class TriggerSupervisor:
                 "quarantine": Blueprint(RunHost, ("quarantine",)),
             },
             self._recorded,
+            self._condemn,
         )
         self._alive: dict[str, list[HostRef]] = {"run": [], "watcher": [], "client": []}
         self._quarantine: list[HostRef] | None = None  # None: not looked yet, a former supervisor may have left some
@@ -123,7 +124,9 @@ class TriggerSupervisor:
             loop.cancel()
         runs = [*self._alive["run"], *(self._quarantine or [])]
         for hosts in (self._alive["watcher"], runs, self._alive["client"]):
-            await asyncio.gather(*(_stopped(host) for host in hosts))
+            stopped = await asyncio.gather(*(_stopped(host) for host in hosts))
+            if not all(stopped):
+                await self._condemn(*(host.name for host, ended in zip(hosts, stopped, strict=True) if not ended))
         await self._database.close()
 
     async def _keep_hosts(self) -> None:
@@ -146,6 +149,10 @@ class TriggerSupervisor:
     async def _recorded(self, name: str) -> psutil.Process | None:
         """The living process of a host, which may have hung before this supervisor knew it."""
         return await recorded_process(self._database, name)
+
+    async def _condemn(self, *names: str) -> None:
+        """Say of hosts that are about to be ended that it is us (durability, 5.7)."""
+        await condemn(self._database, *names)
 
     async def _keep_quarantine(self) -> None:
         while not self._stopping:
@@ -256,8 +263,13 @@ class TriggerSupervisor:
                     watched.pop(trigger_id, None)
 
 
-async def _stopped(host: HostRef) -> None:
+async def _stopped(host: HostRef) -> bool:
+    """Ask a host to stop; False when it is still at it when its time is over."""
     try:
         await cluster.call(host.handle, "stop", timeout_s=_drain_s)
-    except (ActorLost, TimeoutError) as error:
-        _log.warning("%s did not stop by itself: %s", host.name, error)
+    except ActorLost as error:
+        _log.warning("%s ended before it had stopped: %s", host.name, error)
+    except TimeoutError:
+        _log.warning("%s did not stop in time", host.name)
+        return False
+    return True

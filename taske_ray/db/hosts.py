@@ -58,6 +58,11 @@ async def end(database: Fetches, host_ids: Sequence[UUID], *, state: str) -> Non
     await database.fetch(queries.end_hosts, {"ids": list(host_ids), "state": state})
 
 
+async def condemn(database: Fetches, names: Sequence[str]) -> None:
+    """These hosts are about to be ended on purpose: their runs go on elsewhere, and it counts against none of them."""
+    await database.fetch(queries.condemn_hosts, {"names": list(names)})
+
+
 async def live(database: Fetches) -> list[HostRow]:
     """The hosts that are live now."""
     return [HostRow(**row) for row in await database.fetch(queries.live_hosts, {})]

@@ -1,11 +1,13 @@
 """The supervisor over hosts in memory: what is live becomes what is desired, whoever comes, goes or is silent."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import RayActorError
 
+from actors import supervisor as module
 from actors.cluster import HostRef
 from actors.supervisor import TriggerSupervisor
 from taske_ray.clock import new_id
@@ -246,3 +248,27 @@ async def test_a_new_supervisor_takes_over_what_is_there(triggers):
     await successor._reconcile()
     assert await successor.watched() == dict.fromkeys(triggers, 1)
     assert [len(host.told) for host in stand.hosts.values()] == told
+
+
+async def test_a_host_whose_drain_overruns_is_condemned_before_the_service_ends(monkeypatch):
+    """It will be ended with work in hand, and that is our doing; one that stopped, or exited, is left as it is."""
+
+    class Database:
+        said = ()
+
+        async def fetch(self, _statement, parameters):
+            self.said += tuple(parameters["names"])
+
+        async def close(self):
+            """Nothing."""
+
+    stand = Stand("stopped", "exited", "slow")
+    stand.hosts["exited"].lost = True
+    hosts = [host.ref for host in stand.hosts.values()]
+    stand.hosts["stopped"].invoke.remote = lambda *_: asyncio.sleep(0)
+    stand.hosts["slow"].invoke.remote = lambda *_: asyncio.sleep(60)
+    monkeypatch.setattr(module, "_drain_s", 0.05)
+    stand.supervisor._database = database = Database()
+    stand.supervisor._alive = {"run": hosts, "watcher": [], "client": []}
+    await stand.supervisor.stop()
+    assert database.said == ("slow",)
