@@ -36,11 +36,15 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt as our database has it; `sent` None: not known. `error_class` says whether a failure is retried."""
+    """An attempt as our database has it; `sent` None: not known. `error_class` says whether a failure is retried.
+
+    `key` is the Idempotency-Key that it was to carry.
+    """
 
     status: str
     sent: bool | None = None
     error_class: str | None = None
+    key: str | None = None
 
     @property
     def may_have_arrived(self) -> bool:
@@ -157,11 +161,18 @@ class _Case:
             del self.wrong["O1"]
 
     def no_stranger(self) -> None:
-        """O2: what arrives belongs to an event that was offered or fell due, and to a step that there is."""
+        """O2: what arrives belongs to an event that was offered or fell due and to a step of it, and has its key."""
         known = set(self.story.offered) | set(self.story.schedule.due)
-        for event, step in self.of:
+        for (event, step), receipts in self.of.items():
             if event not in known or step not in self.story.steps:
                 self.wrong["O2"].append(f"step {step} of {event} was never asked for")
+            ours = {one.key for one in self.attempts_of(event, step)} - {None}
+            if ours and ours != (keys := {receipt.key for receipt in receipts}):
+                self.wrong["O2"].append(f"step {step} of {event} came under {keys}, our rows say {ours}")
+
+    def attempts_of(self, event: str, step: int) -> list[Attempt]:
+        """All that our rows have for a step."""
+        return [one for run in self.by_event.get(event, ()) for one in run.attempts.get(step, ())]
 
     def explained(self) -> tuple[int, int]:
         """O3: each delivery of a step is an attempt's that may have arrived, and all but the last are reasons; counts.
@@ -170,7 +181,7 @@ class _Case:
         """
         unexplained = explained = 0
         for (event, step), receipts in self.of.items():
-            attempts = [one for run in self.by_event.get(event, ()) for one in run.attempts.get(step, ())]
+            attempts = self.attempts_of(event, step)
             arrived = [one for one in attempts if one.may_have_arrived]
             allowed = min(len(arrived), 1 + sum(one.is_reason for one in arrived[:-1]))
             surplus = max(len(receipts) - allowed, 0)

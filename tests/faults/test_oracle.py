@@ -16,6 +16,11 @@ def failed(error_class, *, sent=True):
     return Attempt("failed", sent, error_class)
 
 
+def done(key):
+    """An attempt that succeeded, under a key."""
+    return replace(DONE, key=key)
+
+
 def story(*, runs=RUNS):
     """An engine that does everything right: three steps for every event, each once."""
     events = [f"e{number}" for number in range(runs)]
@@ -27,7 +32,10 @@ def story(*, runs=RUNS):
             for at, event in enumerate(events)
             for step in STEPS
         ],
-        runs=[RunRow(f"run_{event}", event, "succeeded", dict.fromkeys(STEPS, (DONE,))) for event in events],
+        runs=[
+            RunRow(f"run_{event}", event, "succeeded", {step: (done(f"run_{event}:action{step}"),) for step in STEPS})
+            for event in events
+        ],
     )
 
 
@@ -174,6 +182,14 @@ def test_what_nobody_asked_for_is_seen():
     """A request for an event that was never offered breaks O2."""
     good = story()
     assert "O2" in judge(replace(good, receipts=[*good.receipts, Receipt("x", "stranger", 1, 0.5)])).wrong
+
+
+def test_a_key_that_our_rows_do_not_have_is_seen():
+    """A step that arrives under one key and is on record under another breaks O2, as does one with two on record."""
+    key = story().receipts[0].key
+    assert set(judge(tried(story(), done("run_e0:action9"))).wrong) == {"O2"}
+    assert set(judge(tried(story(), replace(LOST, key="run_e0:action9"), done(key))).wrong) == {"O2"}
+    assert judge(tried(story(), replace(LOST, key=key), done(key))).holds
 
 
 def test_an_instant_without_run_and_skip_is_seen():

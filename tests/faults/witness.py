@@ -16,8 +16,8 @@ _runs = """
 SELECT r.id, r.fire_key, r.scheduled_at, r.status,
        coalesce(jsonb_object_agg(a.step, a.attempts) FILTER (WHERE a.step IS NOT NULL), '{}') AS attempts
 FROM runs r LEFT JOIN LATERAL (
-    SELECT step, jsonb_agg(jsonb_build_object('status', status, 'sent', sent, 'error_class', error->>'class')
-                           ORDER BY number) AS attempts
+    SELECT step, jsonb_agg(jsonb_build_object('status', status, 'sent', sent, 'error_class', error->>'class',
+                                              'key', idempotency_key) ORDER BY number) AS attempts
     FROM attempts WHERE run_id = r.id GROUP BY step) a ON true
 WHERE r.task_id = ANY(%s) GROUP BY r.id
 """
