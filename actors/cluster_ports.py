@@ -41,8 +41,8 @@ class ServicePorts:
             self._looking.cancel()
 
     def pick(self, key: bytes) -> UUID | None:
-        """The run host that `key` belongs to."""
-        return self._directory.pick("run", key)
+        """The run host that `key` belongs to, unless it has more than enough to take."""
+        return self._directory.taker(key)
 
     def assigned(self, run: AssignedRun) -> None:
         """Nudge the run's host to start it."""

@@ -19,6 +19,7 @@ from taske_ray.db.hosts import Fetches, HostRow
 from taske_ray.errors import Unavailable
 
 _look_s = 1.0
+_most_nudges = 1_000
 _log = logging.getLogger(__name__)
 
 
@@ -81,12 +82,25 @@ class Directory:
         """The live hosts of one kind, one incarnation per name."""
         return [self._live[host_id] for host_id in self._names.get(kind, {}).values()]
 
+    def lease_end(self, host_id: UUID) -> float | None:
+        """When the lease of a host ends, as it was read last (seconds of the database's clock); None: not live."""
+        row = self._live.get(host_id)
+        return None if row is None else row.expires_at
+
     def pick(self, kind: str, key: bytes, *, without: Container[UUID] = ()) -> UUID | None:
         """The live host that `key` belongs to, `without` some; None when there is none."""
         names = {name: host for name, host in self._names.get(kind, {}).items() if host not in without}
         if not names:
             return None
         return names[rendezvous(key, list(names))] if len(names) > 1 else next(iter(names.values()))
+
+    def taker(self, key: bytes) -> UUID | None:
+        """The run host that should take a run as it is born; None when too many wait for it: the run is queued then."""
+        host = self.pick("run", key)
+        if host is None:
+            return None
+        waiting = self._outboxes.get((host, "take"))
+        return host if waiting is None or len(waiting) < _most_nudges else None
 
     async def call(self, host_id: UUID, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Call a live host; raises ActorLost."""

@@ -62,7 +62,8 @@ class IntegrationClient:
         """Register, and begin to take calls and to send mails."""
         process = self._process
         capacity = process.settings.density.calls_per_client
-        await process.open(capacity=capacity, lost=self._lost, directory=Directory(process.database))
+        self._directory = Directory(process.database)
+        await process.open(capacity=capacity, lost=self._lost, directory=self._directory)
         self._assemble(capacity)
         self._trail = Trail(process.database)
         self._audit = CallTrail(self._trail)
@@ -93,6 +94,7 @@ class IntegrationClient:
                 limits=settings.limits,
                 room=capacity,
                 retries_per_s=1 / settings.density.integration_clients,
+                lease_end=self._lease_end,
             ),
             internal={"smtp_account": SmtpAccount(transport), "imap": Imap(transport), "postgres": Postgres(transport)},
         )
@@ -128,15 +130,22 @@ class IntegrationClient:
                 self._replies.put(reply_to, (call.id, _leaving()))
             return
         for call in calls:
-            task = asyncio.get_running_loop().create_task(self._answer(reply_to, self._trusted(call)))
+            task = asyncio.get_running_loop().create_task(self._answer(reply_to, replace(call, client=to)))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    def _trusted(self, call: Call) -> Call:
-        """The call within our own lease, too: when it has run out, the caller has given us up and sent it elsewhere."""
+    def _lease_end(self, call: Call) -> float | None:
+        """Until when a call may send: within its caller's lease, as far as that has been renewed, and within our own.
+
+        When ours has run out, the caller has given us up and sent it elsewhere.
+        """
         if call.lease_ends_at is None:
-            return call
-        return replace(call, lease_ends_at=min(call.lease_ends_at, self._process.lease.ends_at))
+            return None
+        ours = self._process.lease
+        if call.client not in (None, ours.host_id):
+            return 0.0
+        renewed = None if call.host is None else self._directory.lease_end(call.host)
+        return min(max(call.lease_ends_at, renewed or 0.0), ours.ends_at)
 
     async def perform(self, call: Call) -> Outcome:
         """Make one call that somebody waits for."""

@@ -60,7 +60,9 @@ class RunHost:
         await process.open(capacity=self._capacity, lost=self._lost, directory=directory)
         self._store = RunStore(process.database, owner=lambda: process.lease.host_id)
         self._reaper = Reaper(self._store, process.clock.monotonic)
-        self._trust = Trust(now=process.lease.now, ends_at=lambda: process.lease.ends_at)
+        self._trust = Trust(
+            now=process.lease.now, ends_at=lambda: process.lease.ends_at, host=lambda: process.lease.host_id
+        )
         process.run(self._claim_for_ever())
         process.every(lambda: _lost_nudge_s, self._take_unstarted)
         process.every(lambda: _rescue_s, self._rescue)

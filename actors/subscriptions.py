@@ -235,6 +235,7 @@ def _call(due: DueSubscription) -> Call:
         now=format_time(due.now),
         connection_id=due.connection_id,
         timeout_s=_request_s,
+        lease_ends_at=due.taken_until.timestamp(),
     )
 
 

@@ -168,7 +168,7 @@ class _Runs:
         self._directory = directory
 
     def pick(self, key: bytes) -> UUID | None:
-        return self._directory.pick("run", key)
+        return self._directory.taker(key)
 
     def begin(self, fired: tuple[Fired, ...]) -> None:
         for one in fired:

@@ -73,10 +73,11 @@ class Integrations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The host's lease as a run sees it: the database's time, until when the host may act, and for how long yet."""
+    """The host's lease as a run sees it: the database's time, until when the host may act, and who it is."""
 
     now: Callable[[], datetime]
     ends_at: Callable[[], float]
+    host: Callable[[], UUID]
 
 
 class WorkflowRun:
@@ -218,6 +219,7 @@ class WorkflowRun:
             idempotency_key=self._key(action),
             timeout_s=action.timeout_s,
             lease_ends_at=self._trust.ends_at(),
+            host=self._trust.host(),
             is_retry=any(attempt.sent is not False for attempt in call.step.attempts),
             depth=self._run.depth,
         )

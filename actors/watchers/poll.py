@@ -43,7 +43,10 @@ class PollWatcher:
         return None if self._next is None else self._next.timestamp()
 
     async def act(self) -> None:
-        """Make one check."""
+        """Make one check, unless others may watch by now."""
+        if not self._ports.time.is_trusted:
+            self._next = self._ports.time.now() + _look_again
+            return
         trigger = await self._reload()
         if trigger is None or trigger.version != self._trigger.version:
             # the supervisor ends or replaces this watcher, or it was switched off and on in between
@@ -72,6 +75,8 @@ class PollWatcher:
             now=at,
             connection_id=trigger.connection_id,
             timeout_s=_timeout_s,
+            lease_ends_at=self._ports.time.ends_at,
+            host=self._ports.time.host_id,
             cursor=cursor_scope(state, self._rules.cursor, at),
             validators=dict(state.validators),
             task_id=trigger.task_id,

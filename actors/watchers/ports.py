@@ -11,7 +11,22 @@ from taske_ray.db.fire_values import Fired, PollFire, PollFired, ScheduleFire
 
 
 class Time(Protocol):
-    """The database's clock as the host knows it."""
+    """The database's clock as the host knows it, and its lease, by that clock."""
+
+    @property
+    def host_id(self) -> UUID:
+        """Whose lease it is."""
+        ...
+
+    @property
+    def ends_at(self) -> float:
+        """The lease's end, in seconds since the epoch."""
+        ...
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether this process may still act."""
+        ...
 
     def now(self) -> datetime:
         """The current instant."""

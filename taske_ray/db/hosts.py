@@ -1,7 +1,7 @@
 """The rows of hosts: one per incarnation, live while its lease is renewed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -13,7 +13,10 @@ lease_s = 30.0
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One incarnation of a host: `boot_id`, `pid` and `pid_started` name its process beyond doubt."""
+    """One incarnation of a host: `boot_id`, `pid` and `pid_started` name its process beyond doubt.
+
+    `expires_at` is the end of its lease as it was read, in seconds of the database's clock since the epoch.
+    """
 
     id: UUID
     kind: str
@@ -23,6 +26,7 @@ class HostRow:
     pid: int
     pid_started: float
     capacity: int
+    expires_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,9 +150,11 @@ class IntegrationClient:
         await self._tokens.close()
         await self._sender.close()
 
-    async def ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
+    async def ask(
+        self, owner: UUID | None, request: HttpRequest, may_send: Callable[[], bool] = lambda: True
+    ) -> HttpResponse:
         """One request that belongs to no call of a run. Raises NotSent, MaybeSent or Refused."""
-        return await self._sender.ask(owner, request)
+        return await self._sender.ask(owner, request, may_send)
 
     async def _finish(self, call: Call) -> Finished:
         sending = Sending(0.0)
@@ -188,7 +190,7 @@ class IntegrationClient:
             renewed = await self._tokens.refused(call.user_id, opened, capability.module)
             if isinstance(renewed, Failed):
                 return replace(renewed, http_status=outcome.http_status, request=outcome.request)
-            if call.lease_ends_at is not None:
+            if call.run_id:
                 return outcome  # of a run: what is sent again is an attempt of its own, made at once (durability, D3)
             opened, outcome = renewed, await self._conversed(capability, call, renewed, send, sending, talk)
         return await self._settled(outcome, opened) if isinstance(outcome, Failed) else outcome

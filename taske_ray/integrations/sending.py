@@ -30,11 +30,14 @@ class Conduct:
     """What a process keeps to beside what modules declare (durability, 12).
 
     `room` calls may be in flight; `retries_per_s` may go to one host, beside a tenth of the first attempts.
+    `lease_end` is until when a call may send, in seconds of the database's clock, asked before each request; None: for
+    ever.
     """
 
     limits: Limits = profiles["default"]
     room: int = 400
     retries_per_s: float = 1.0
+    lease_end: Callable[[Call], float | None] = lambda call: call.lease_ends_at
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class Sender:
         self._transport = transport
         self._clock = clock
         self._database_time = database_time
+        self._lease_end = conduct.lease_end
         self._limits = conduct.limits
         self._limiter = Limiter()
         self.pacing = Pacing(
@@ -97,12 +101,17 @@ class Sender:
 
     def may_send(self, call: Call) -> bool:
         """Whether the caller's lease still holds (durability, 5.4)."""
-        return call.lease_ends_at is None or self._database_time() < call.lease_ends_at - lease_margin_s
+        ends_at = self._lease_end(call)
+        return ends_at is None or self._database_time() < ends_at - lease_margin_s
 
-    async def ask(self, owner: UUID | None, request: HttpRequest) -> HttpResponse:
+    async def ask(
+        self, owner: UUID | None, request: HttpRequest, may_send: Callable[[], bool] = lambda: True
+    ) -> HttpResponse:
         """One request that belongs to no call of a run. Raises NotSent, MaybeSent or Refused."""
         async with self.pacing.place(owner, _origin_of(request.url)[1]) as place:
-            response = await self._transport.send(request, timeout_s=min(request.timeout_s, own_timeout_s))
+            response = await self._transport.send(
+                request, timeout_s=min(request.timeout_s, own_timeout_s), may_send=may_send
+            )
             place.failed = response.status >= _server_error
             return response
 

@@ -31,6 +31,7 @@ from taske_ray.security.sealed import VaultError
 
 lease_s = 60.0
 """Longer than any request for tokens, which has 20 s."""
+lease_margin_s = 1.0
 just_got_s = 60.0
 usual_skew_s = 300.0
 patience_s = 45.0
@@ -43,7 +44,7 @@ most_remembered = 10_000
 _not_the_providers = frozenset({"connection_changed", "refresh_busy", "no_oauth_client", "unavailable"})
 _log = logging.getLogger(__name__)
 Result = OpenedConnection | Failed
-Send = Callable[[UUID | None, HttpRequest], Awaitable[HttpResponse]]
+Send = Callable[[UUID | None, HttpRequest, Callable[[], bool]], Awaitable[HttpResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ class _Pause:
 
 
 class TokenKeeper:
-    """The tokens of one process's connections. `send` makes a request on behalf of an owner."""
+    """The tokens of one process's connections.
+
+    `send` makes a request on behalf of an owner, if its last argument says right before that it still may.
+    """
 
     def __init__(
         self,
@@ -152,10 +156,10 @@ class TokenKeeper:
         """Ask under the lease, or take what whoever has it stores."""
         assert opened.id is not None
         until = self._clock.monotonic() + patience_s
-        while self._clock.monotonic() < until:
+        while (began := self._clock.monotonic()) < until:
             lease = await self._store.take(opened)
             if lease is not None:
-                return await self._asked(lease, module)
+                return await self._asked(lease, began + lease_s - lease_margin_s, module)
             match await self._store.standing(opened):
                 case "moved":
                     return await self._connections.open(user_id, opened.id)
@@ -167,12 +171,13 @@ class TokenKeeper:
         message = "Another process refreshes the connection's tokens and has not come back."
         return Failed(ErrorClass.TRANSIENT, "refresh_busy", message, sent=False)
 
-    async def _asked(self, lease: Lease, module: Module) -> Result:
+    async def _asked(self, lease: Lease, ends_at: float, module: Module) -> Result:
+        """Ask the provider, until the lease ends by our own clock: then another process asks it."""
         opened = lease.opened
         scheme = module.auth[opened.values.auth_id]
 
         async def send(request: HttpRequest) -> HttpResponse:
-            return await self._send(opened.owner, request)
+            return await self._send(opened.owner, request, lambda: self._clock.monotonic() < ends_at)
 
         try:
             app = await self._store.oauth_client(module.id, scheme.id) if scheme.takes_client else None

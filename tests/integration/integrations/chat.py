@@ -122,13 +122,14 @@ class FakeConnections:
 
 @dataclass
 class World:
-    """A client, the server behind it and the fakes between."""
+    """A client, the server behind it and the fakes between; `renewed` are the ends of calls' leases by now."""
 
     client: IntegrationClient
     server: object
     capabilities: FakeCapabilities
     connections: FakeConnections
     database: list
+    renewed: dict
 
     def call(self, capability="chat.post", **more) -> Call:
         """A call of Alice's with her connection."""
@@ -145,18 +146,18 @@ async def world(answer, *, limits=profiles["default"], clock=None, own_urls=None
     """A client whose only service answers with `answer`."""
     async with serving(answer) as server:
         capabilities = FakeCapabilities(parse_module(document(server.port, **more)))
-        connections, database = FakeConnections(), [1000.0]
+        connections, database, renewed = FakeConnections(), [1000.0], {}
         client = IntegrationClient(
             capabilities=capabilities,
             connections=connections,
             tokens=MemoryTokens(),
             transport=Transport(guard=EgressGuard(["127.0.0.0/8"]), own_urls=own_urls(server.port) if own_urls else ()),
             clock=clock or SystemClock(),
-            conduct=Conduct(limits=limits),
+            conduct=Conduct(limits=limits, lease_end=lambda call: renewed.get(call.id, call.lease_ends_at)),
             database_time=lambda: database[0],
             internal={"echo": _Echo()},
         )
-        yield World(client, server, capabilities, connections, database)
+        yield World(client, server, capabilities, connections, database, renewed)
         await client.close()
 
 

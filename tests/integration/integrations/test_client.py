@@ -222,6 +222,23 @@ async def test_a_lease_that_ends_on_the_way_sends_no_more():
             assert (outcome.code, outcome.sent, len(server.received)) == ("lease_over", True, 1)
 
 
+async def test_a_lease_that_was_renewed_on_the_way_sends_more():
+    """A conversation may take longer than the lease it began with, as long as its caller lives."""
+    async with world(says({})) as w:
+
+        async def answer(_, writer):
+            w.database[0] += 600.0
+            w.renewed["c1"] = w.database[0] + 30.0
+            more = {"next": f"p{w.database[0]:.0f}"} if w.database[0] < 3000 else {}
+            writer.write(reply(json.dumps({"items": [1], **more}).encode(), "Content-Type: application/json"))
+
+        async with serving(answer) as server:
+            w.capabilities.chat = parse_module(document(server.port))
+            outcome = await w.perform("chat.list", lease_ends_at=1500.0)
+            assert isinstance(outcome, Succeeded)
+            assert len(server.received) == 4
+
+
 async def test_the_lease_is_checked_at_the_socket():
     """A lease that ends while the connection is made is noticed before the first byte."""
     answers = iter([True, False])

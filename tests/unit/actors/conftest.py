@@ -30,6 +30,12 @@ class World:
     begun: list = field(default_factory=list)
     status: str = "created"
     full: bool = False
+    host_id: UUID = field(default_factory=new_id)
+    ends_at: float = 0.0
+
+    def __post_init__(self):
+        """Its lease is long."""
+        self.ends_at = self.now().timestamp() + 1_000_000
 
     @property
     def ports(self) -> Ports:
@@ -51,6 +57,11 @@ class World:
             **given,
         )
         return self.row
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the lease still holds."""
+        return self.now().timestamp() < self.ends_at
 
     def now(self) -> datetime:
         """The database's clock."""

@@ -11,6 +11,7 @@ from taske_ray.core.template import compile_condition, compile_value
 from taske_ray.testing import ManualClock, MemoryRunLog
 
 LEASE = 1_900_000_000.0
+HOST = new_id()
 CAPABILITIES = {name: one for module in load_modules().values() for name, one in module.capabilities.items()}
 SERVER_ERROR = Failed(ErrorClass.TRANSIENT, "http_error", "500", http_status=500)
 REFUSED = Failed(ErrorClass.FATAL, "http_error", "403", http_status=403)
@@ -95,7 +96,7 @@ class Stand:
 
     async def execute(self):
         """Let the run's owner work."""
-        trust = Trust(now=self.clock.now, ends_at=lambda: LEASE)
+        trust = Trust(now=self.clock.now, ends_at=lambda: LEASE, host=lambda: HOST)
         recorded = self.log.recorded(self.run)
         one = WorkflowRun(
             self.run, self.task, recorded, log=self.log, integrations=self.clients, trust=trust, jitter=lambda: 1.0

@@ -13,6 +13,7 @@ from actors.compiled_tasks import CompiledTask
 from actors.integration_client import IntegrationClient
 from actors.integration_pool import IntegrationPool, Question
 from actors.workflow_run import Trust, WorkflowRun
+from taske_ray.clock import new_id
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded, Unknown
 from taske_ray.core.retry import never_began
@@ -98,7 +99,7 @@ def a_run(log: Log, clients: Clients, recorded: list[RecordedStep], count: int =
         recorded,
         log=log,
         integrations=clients,
-        trust=Trust(now=lambda: NOW, ends_at=lambda: 0.0),
+        trust=Trust(now=lambda: NOW, ends_at=lambda: 0.0, host=new_id),
         jitter=lambda: 0.5,
     )
     one._classify = lambda _action, _params: "ask"
@@ -283,3 +284,23 @@ async def test_a_call_that_was_meant_for_an_earlier_incarnation_is_not_begun():
         ("me", "c1", "no_client", False)
     ]
     assert client._client.acknowledged == ["c0"]
+
+
+@pytest.mark.parametrize(
+    ("client", "renewed", "ours", "expected"),
+    [
+        (CLIENT, None, 900.0, 100.0),
+        (CLIENT, 130.0, 900.0, 130.0),
+        (CLIENT, 130.0, 120.0, 120.0),
+        (UUID(int=8), 130.0, 900.0, 0.0),
+    ],
+    ids=["as it was handed over", "renewed since", "ours ends before", "an incarnation before ours"],
+)
+def test_a_call_may_send_within_both_leases(client, renewed, ours, expected):
+    """Its caller's as far as that was renewed and seen to be, and that of the incarnation that it was handed to."""
+    actor = IntegrationClient.__new__(IntegrationClient)
+    actor._process = SimpleNamespace(lease=SimpleNamespace(host_id=CLIENT, ends_at=ours))
+    actor._directory = SimpleNamespace(lease_end={UUID(int=5): renewed}.get)
+    call = Call("c1", UUID(int=3), "http.request", 1, {}, "2027-05-04T12:00:00Z", lease_ends_at=100.0)
+    assert actor._lease_end(replace(call, host=UUID(int=5), client=client)) == expected
+    assert actor._lease_end(replace(call, lease_ends_at=None)) is None

@@ -1,11 +1,14 @@
 """Who is live, as one process sees it: by the rows, and only where it can call."""
 
-from dataclasses import asdict
+import asyncio
+from dataclasses import asdict, replace
 
+from actors import cluster
 from actors.cluster import Node
 from actors.directory import Directory
 from taske_ray.clock import new_id
 from taske_ray.db.hosts import HostRow
+from tests.facts import until
 
 
 class Rows:
@@ -74,3 +77,44 @@ async def test_ray_is_asked_once_for_each_new_node():
         await directory.look()
     assert ray.asked == 2
     assert {one.node for one in directory.of_kind("client")} == {"a", "c"}
+
+
+async def test_a_host_with_a_thousand_runs_to_take_is_given_no_more(monkeypatch):
+    """While its messages wait, runs are born queued for whoever has room; afterwards it takes them again."""
+    gate, taken = asyncio.Event(), []
+
+    async def call(_handle, _method, batch, **_):
+        await gate.wait()
+        taken.extend(batch)
+
+    async def find(name):
+        return name
+
+    monkeypatch.setattr(cluster, "call", call)
+    monkeypatch.setattr(cluster, "find", find)
+    runs = host("a", "run")
+    directory = Directory(Rows(runs), nodes=Ray("a").nodes)
+    await directory.look()
+    given = 0
+    while directory.taker(b"key") is not None:
+        assert directory.nudge(runs.id, "take", given)
+        given += 1
+    assert given >= 1_000
+    gate.set()
+    await until(lambda: directory.taker(b"key") == runs.id, 5, "room")
+    await until(lambda: taken == list(range(given)), 5, "all of them taken")
+
+
+async def test_a_lease_is_seen_to_be_renewed():
+    """As often as the rows are read; of whoever is not live there is none."""
+    row = replace(host("a"), expires_at=100.0)
+    rows = Rows(row)
+    directory = Directory(rows, nodes=Ray("a").nodes)
+    await directory.look()
+    assert directory.lease_end(row.id) == 100.0
+    rows.rows = [replace(row, expires_at=110.0)]
+    await directory.look()
+    assert directory.lease_end(row.id) == 110.0
+    rows.rows = []
+    await directory.look()
+    assert directory.lease_end(row.id) is None

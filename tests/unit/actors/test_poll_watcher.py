@@ -59,7 +59,15 @@ async def test_a_call_is_bounded_and_carries_the_trigger(world, watcher):
     assert first.id != second.id
     assert (first.user_id, first.version, first.params) == (world.row.user_id, 1, world.row.spec)
     assert first.timeout_s == 60
-    assert first.lease_ends_at is None
+    assert (first.lease_ends_at, first.host) == (world.ends_at, world.host_id)
+
+
+async def test_nothing_is_asked_without_a_lease(world, watcher):
+    """A process that slept over its lease leaves the list alone: others may watch it by now."""
+    world.clock.advance(world.ends_at - world.now().timestamp())
+    await watcher.act()
+    assert world.calls == world.failures == []
+    assert watcher.due_at == world.now().timestamp() + 1
 
 
 async def test_a_check_that_lost_the_race_begins_again_from_the_row(world, watcher):

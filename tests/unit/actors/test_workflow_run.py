@@ -8,7 +8,7 @@ from taske_ray.core.ids import format_id
 from taske_ray.core.outcome import ErrorClass, Failed, Succeeded
 from taske_ray.core.run import RunStatus
 from taske_ray.errors import Unavailable
-from tests.unit.actors.one_run import LEASE, REFUSED, SERVER_ERROR, Stand, get
+from tests.unit.actors.one_run import HOST, LEASE, REFUSED, SERVER_ERROR, Stand, get
 
 # the ways of a run ----------------------------------------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ async def test_a_call_carries_ids_a_key_and_the_lease():
     first, second = stand.clients.calls
     run = format_id("run", stand.run.run_id)
     assert (first.idempotency_key, second.idempotency_key) == (f"{run}:first", f"{run}:action2")
-    assert (first.run_id, first.step, first.fence, first.lease_ends_at) == (run, "first", 1, LEASE)
+    assert (first.run_id, first.step, first.fence, first.lease_ends_at, first.host) == (run, "first", 1, LEASE, HOST)
     assert (first.user_id, first.capability, first.version) == (stand.run.user_id, "http.request", 1)
 
 

@@ -45,8 +45,10 @@ class Provider:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, owner, request):
-        """Answer the next request."""
+    async def __call__(self, owner, request, may_send):
+        """Answer the next request, if it may still be sent."""
+        if not may_send():
+            raise NotSent("lease_over", "")
         self.asked.append((owner, request.body.decode()))
         await self.gate.wait()
         answer = self.answers.pop(0)
@@ -283,6 +285,23 @@ async def test_store_then_use():
         stand.clock.advance(1)
     assert token(await waiting) == "a-1"
     assert len(stand.provider.asked) == 1
+
+
+async def test_whoever_slept_over_the_lease_asks_nobody():
+    """Frozen after the lease was taken: another process asks the provider by now, so this one does not."""
+    tokens = MemoryTokens(app=OAuthClient("ours", "app-s3cret"))
+    stand = Stand(gives(1), tokens=tokens)
+    client_of, asked = tokens.oauth_client, []
+
+    async def slept(module, auth):
+        asked.append(auth)
+        stand.clock.advance(token_keeper.lease_s)
+        return await client_of(module, auth)
+
+    tokens.oauth_client = slept
+    failed = await stand.usable()
+    assert (failed.code, failed.sent, asked) == ("lease_over", False, ["oauth"])
+    assert stand.provider.asked == []
 
 
 async def test_new_tokens_of_an_old_credential_are_dropped():
