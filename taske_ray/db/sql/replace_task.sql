@@ -1,5 +1,6 @@
 -- The next version of a task and its trigger, if the version it was decided on is still the newest.
--- A trigger that watches something else now starts from nothing: its cursor and ledger go.
+-- A trigger that watches something else now starts from nothing: its cursor and ledger go. Where runs must not overlap
+-- from now on, those that are live, or parked, count too, whatever held when they were fired (durability, 3.4).
 WITH task AS (
     UPDATE tasks SET name = %(name)s, enabled = %(enabled)s, overlap = %(overlap)s, version = version + 1,
                      updated_at = clock_timestamp()
@@ -9,6 +10,15 @@ WITH task AS (
 saved AS (
     INSERT INTO task_versions (task_id, version, user_id, spec, pins)
     SELECT id, version, %(user_id)s, %(spec)s::jsonb, %(pins)s::jsonb FROM task
+),
+alive AS (
+    SELECT r.id FROM runs r, task
+    WHERE r.task_id = task.id AND r.user_id = %(user_id)s AND NOT r.exclusive AND %(overlap)s <> 'allow'
+      AND r.status IN ('queued', 'running', 'waiting', 'needs_attention')
+    ORDER BY r.id FOR NO KEY UPDATE OF r
+),
+marked AS (
+    UPDATE runs SET exclusive = true FROM alive WHERE runs.id = alive.id
 ),
 forgotten AS (
     DELETE FROM poll_ledger USING task WHERE trigger_id = %(trigger_id)s AND %(reset)s

@@ -1,4 +1,5 @@
--- A person has decided about the parked step of a run: both move together, once; the new fence is nobody's yet.
+-- A person has decided about the parked step of a run: both move together, once; the new fence is nobody's yet. Where
+-- runs of a task must not overlap and another is live by now, it is held until that one ended (durability, 3.4).
 WITH step AS (
     UPDATE steps s SET status = %(step_status)s, error = %(step_error)s::jsonb, finished_at = clock_timestamp()
     FROM runs r
@@ -7,7 +8,11 @@ WITH step AS (
     RETURNING s.run_id
 ),
 moved AS (
-    UPDATE runs r SET status = %(status)s, fence = r.fence + 1, available_at = clock_timestamp(), claims = 0, crashes = 0,
+    UPDATE runs r SET status = %(status)s, fence = r.fence + 1, claims = 0, crashes = 0,
+                      available_at = CASE WHEN %(status)s = 'queued' AND r.exclusive
+                          AND EXISTS (SELECT FROM runs o WHERE o.task_id = r.task_id AND o.exclusive AND o.id <> r.id
+                                                               AND o.status IN ('queued', 'running', 'waiting'))
+                          THEN held_until() ELSE clock_timestamp() END,
                       error = %(error)s::jsonb, finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
     FROM step
     WHERE r.id = step.run_id AND r.status = 'needs_attention'

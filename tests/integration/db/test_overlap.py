@@ -1,12 +1,19 @@
 """Overlap policies on a real PostgreSQL: what happens to an event whose task has a live run."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from taske_ray.clock import new_id
+from taske_ray.core.progress import Decision
+from taske_ray.core.run import Progress, RunStatus, Step, StepStatus
+from taske_ray.db.audit import Entry
 from taske_ray.db.fire_values import PollFire, ScheduleFire
 from taske_ray.db.fires import FireStore
+from taske_ray.db.runs import resolve_run
+from taske_ray.db.tasks import TaskRows, TaskText, TriggerRow
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +39,27 @@ async def claimable(world):
     return await world.value(
         "SELECT count(*)::int FROM runs WHERE status = 'queued' AND available_at <= clock_timestamp()"
     )
+
+
+async def edited(world, trigger, overlap):
+    """Save the next version of the trigger's task with that policy; the trigger as it is now."""
+    text = TaskText(
+        "t", enabled=True, overlap=overlap, spec={}, pins={}, trigger=TriggerRow("webhook", "webhook.x", 1, None, {})
+    )
+    entry = Entry(new_id(), "task.replace", trigger.user_id)
+    ids = {"owner": trigger.user_id, "task_id": trigger.task_id, "trigger_id": trigger.id}
+    version = await TaskRows(world.database).replace(**ids, expected=trigger.version, task=text, entry=entry)
+    return replace(trigger, version=version)
+
+
+async def resolved(world, trigger, run_id):
+    """Decide that the parked run's step is to be sent again."""
+    await world.rows(
+        "INSERT INTO steps (run_id, step, key, capability, status) VALUES (%(id)s, 1, 'a', 'x', 'unknown')", id=run_id
+    )
+    decision = Decision(Progress({}, {}, {}), RunStatus.QUEUED, steps=(Step(1, "a", "x", StepStatus.PENDING),))
+    entry = Entry(new_id(), "run.resolve", trigger.user_id)
+    assert await resolve_run(world.database, owner=trigger.user_id, run_id=run_id, decision=decision, entry=entry)
 
 
 @pytest.mark.parametrize("live", ["queued", "running", "waiting"])
@@ -157,3 +185,67 @@ async def test_a_poll_records_the_items_that_may_not_run_and_moves_on(world):
     assert await world.skips(trigger) == {"quota": 2}
     assert await world.value("SELECT cursor FROM triggers WHERE id = %(id)s", id=trigger.id) == {"value": 1}
     assert await world.value("SELECT result ->> 'emitted' FROM checks WHERE trigger_id = %(id)s", id=trigger.id) == "2"
+
+
+@pytest.mark.parametrize("live", ["queued", "running", "waiting"])
+async def test_runs_from_before_an_edit_count(world, live):
+    """A task that allowed overlaps and skips them from now on: its live runs count; those that ended do not."""
+    trigger = await world.trigger()
+    before = [(await world.fires.fire(world.event(trigger, key))).run_id for key in "ab"]
+    await finish(world, before[0])
+    await finish(world, before[1], live)
+    trigger = await edited(world, trigger, "skip")
+    assert (await world.fires.fire(event(world, trigger, "c", "skip"))).status == "overlap"
+    await finish(world, before[1])
+    assert (await world.fires.fire(event(world, trigger, "d", "skip"))).status == "created"
+    rows = await world.rows("SELECT exclusive FROM runs WHERE trigger_id = %(id)s ORDER BY id", id=trigger.id)
+    assert [row["exclusive"] for row in rows] == [False, True, True]
+
+
+async def test_a_task_that_queues_from_now_on_holds_back_behind_runs_from_before(world):
+    """The next event is held until all live runs from before the edit have ended."""
+    trigger, host = await world.trigger(), await world.host()
+    before = [(await world.fires.fire(world.event(trigger, key, host=host))).run_id for key in "ab"]
+    trigger = await edited(world, trigger, "queue")
+    held = await world.fires.fire(event(world, trigger, "c", "queue", host=host))
+    assert (held.status, held.assigned) == ("created", None)
+    released = []
+    for run_id in before:
+        released.append(await world.triggers.release_held())
+        await finish(world, run_id)
+    assert [*released, await world.triggers.release_held()] == [0, 0, 1]
+
+
+async def test_an_edit_that_still_allows_overlaps_marks_nothing(world):
+    """Runs of a task without a policy stay unmarked."""
+    trigger = await world.trigger()
+    await world.fires.fire(world.event(trigger))
+    await edited(world, trigger, "allow")
+    assert await world.value("SELECT bool_or(exclusive) FROM runs") is False
+
+
+async def test_a_parked_run_that_goes_on_waits_for_one_that_is_live_by_now(world):
+    """Of two that are held behind a third, the older goes on when that ended, and the other after it."""
+    trigger = await world.trigger(overlap="queue")
+    parked = (await world.fires.fire(event(world, trigger, "a", "queue"))).run_id
+    await finish(world, parked, "needs_attention")
+    running = (await world.fires.fire(event(world, trigger, "b", "queue"))).run_id
+    held = (await world.fires.fire(event(world, trigger, "c", "queue"))).run_id
+    await finish(world, running, "running")
+    await resolved(world, trigger, parked)
+    assert await claimable(world) == 0
+    order = []
+    for run_id in (running, parked, held):
+        assert await world.triggers.release_held() == (0 if run_id == running else 1)
+        order.append(await claimable(world))
+        await finish(world, run_id)
+    assert order == [0, 1, 1]
+
+
+async def test_a_parked_run_that_goes_on_alone_is_not_held(world):
+    """No other run of its task is live: it may be claimed at once."""
+    trigger = await world.trigger(overlap="skip")
+    parked = (await world.fires.fire(event(world, trigger, "a", "skip"))).run_id
+    await finish(world, parked, "needs_attention")
+    await resolved(world, trigger, parked)
+    assert await claimable(world) == 1
