@@ -16,6 +16,8 @@ from taske_ray.hardening import harden
 from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.settings import Settings
 
+drain_s = 20.0
+"""So long a host that stops lets calls in flight end (durability, 10.1)."""
 _log = logging.getLogger(__name__)
 
 

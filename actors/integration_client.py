@@ -17,7 +17,7 @@ from actors.connection_resolver import CatalogOfCalls, ConnectionResolver
 from actors.consent_store import ConsentStore
 from actors.data_keys import DataKeys
 from actors.directory import Directory
-from actors.host_process import HostProcess
+from actors.host_process import HostProcess, drain_s
 from actors.integration_pool import Question
 from actors.replies import Replies
 from actors.subscriptions import SubscriptionKeeper
@@ -45,7 +45,6 @@ _look_s = 0.05
 _mail_s = 1.0
 _subscriptions_s = 1.0
 _mails_at_once = 20
-_drain_s = 15.0
 _log = logging.getLogger(__name__)
 
 
@@ -196,11 +195,11 @@ class IntegrationClient:
         """Live counts, for metrics."""
         return {"calls_in_flight": self._client.in_flight}
 
-    async def stop(self) -> None:
+    async def stop(self, within_s: float = drain_s) -> None:
         """Take no more calls, let those in flight end for a while, send their outcomes, end the lease."""
         self._draining = True
         if self._calls:
-            await asyncio.wait(self._calls, timeout=_drain_s)
+            await asyncio.wait(self._calls, timeout=within_s)
         await self._replies.close()
         await self._client.close()
         await self._trail.close()

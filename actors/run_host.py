@@ -15,12 +15,13 @@ from uuid import UUID
 from actors.compiled_tasks import CompiledTasks
 from actors.directory import Directory
 from actors.granted_scopes import GrantedScopes
-from actors.host_process import HostProcess
+from actors.host_process import HostProcess, drain_s
 from actors.integration_pool import IntegrationPool, Reply
 from actors.reaper import Reaper
 from actors.workflow_run import Trust, WorkflowRun
 from taske_ray import logs
 from taske_ray.core.ids import format_id
+from taske_ray.core.run import RunStatus
 from taske_ray.crash_points import reach
 from taske_ray.db.connections import granted_scopes
 from taske_ray.db.fire_values import AssignedRun
@@ -31,9 +32,8 @@ from taske_ray.errors import Unavailable
 from taske_ray.services.failures import Failures
 
 _claim_s, _lost_nudge_s, _rescue_s, _recorded_s = 1.0, 2.0, 5.0, 5.0
-_failures_s = 1.0
+_failures_s, _given_back_s = 1.0, 1.0
 _most_claimed = 100
-_drain_s = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +61,10 @@ class RunHost:
         self._store = RunStore(process.database, owner=lambda: process.lease.host_id)
         self._reaper = Reaper(self._store, process.clock.monotonic)
         self._trust = Trust(
-            now=process.lease.now, ends_at=lambda: process.lease.ends_at, host=lambda: process.lease.host_id
+            now=process.lease.now,
+            ends_at=lambda: process.lease.ends_at,
+            host=lambda: process.lease.host_id,
+            is_draining=lambda: self._draining,
         )
         process.run(self._claim_for_ever())
         process.every(lambda: _lost_nudge_s, self._take_unstarted)
@@ -72,8 +75,10 @@ class RunHost:
         process.every(lambda: _failures_s, self._tell_failures)
 
     async def take(self, runs: list[AssignedRun]) -> None:
-        """Start runs that were given to this host."""
-        if not self._draining:
+        """Start runs that were given to this host; one that drains gives them back."""
+        if self._draining:
+            self._abandoned |= {run.run_id: run.fence for run in runs if run.run_id not in self._live}
+        else:
             await self._begin(runs, born=True)
 
     async def claim(self, _nudges: list[None] | None = None) -> None:
@@ -88,15 +93,17 @@ class RunHost:
         """Live counts, for metrics."""
         return {"live_runs": len(self._live), "calls_in_flight": self._pool.in_flight}
 
-    async def stop(self) -> None:
-        """Drain: start nothing more, let calls in flight end for a while, give the rest back, end the lease."""
+    async def stop(self, within_s: float = drain_s) -> None:
+        """Drain: no new call, those in flight may end for a while; every run is given back, then the lease is."""
         self._draining = True
         reach("C16")
+        self._process.every(lambda: _given_back_s, self._give_back)
         tasks = [task for _, task in self._live.values()]
         if tasks:
-            await asyncio.wait(tasks, timeout=_drain_s)
-        self._abandoned |= {run_id: fence for run_id, (fence, _) in self._live.items()}
+            await asyncio.wait(tasks, timeout=within_s)
+        cut_off = {run_id: fence for run_id, (fence, _) in self._live.items()}
         await self._drop()
+        self._abandoned |= cut_off
         try:
             await self._give_back()
             await self._fires.close()
@@ -193,7 +200,8 @@ class RunHost:
                 trust=self._trust,
                 limits=self._process.settings.limits,
             )
-            await one.execute()
+            if await one.execute() is RunStatus.QUEUED:
+                self._abandoned[run.run_id] = run.fence
         except Unavailable as error:
             _log.warning("a run stops here and goes back to the queue: %s", error)
             self._abandoned[run.run_id] = run.fence

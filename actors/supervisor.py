@@ -17,6 +17,7 @@ import psutil
 
 from actors import cluster
 from actors.cluster import ActorLost, Blueprint, HostRef
+from actors.host_process import drain_s
 from actors.hosts import Hosts
 from actors.integration_client import IntegrationClient
 from actors.lease import condemn, recorded_process
@@ -34,7 +35,7 @@ from taske_ray.settings import Settings
 _tick_s, _whole_s, _hosts_s = 0.5, 10.0, 1.0
 _most_at_once = 1_000
 _rest = 10  # times as long as a full look took: at most a tenth of the time goes into them
-_drain_s = 21.0
+_stop_s = drain_s + 1.0
 _noticed_s = 3.0  # every process looks once a second who is live
 _linger_s = 60.0  # how long a quarantine host stays when nothing is suspected any more
 _log = logging.getLogger(__name__)
@@ -84,8 +85,8 @@ class TriggerSupervisor:
         self._nudged.set()
 
     async def ready(self) -> dict[str, int]:
-        """How many hosts of each kind answer."""
-        return {kind: len(found) for kind, found in self._alive.items()}
+        """How many hosts of each kind answer; none counts once the stop has begun."""
+        return {} if self._stopping else {kind: len(found) for kind, found in self._alive.items()}
 
     async def watched(self) -> dict[UUID, int]:
         """The version of every trigger that is watched now, as the hosts said or were told last."""
@@ -118,16 +119,25 @@ class TriggerSupervisor:
         return rolled
 
     async def stop(self) -> None:
-        """Drain: watchers first, so that nothing more is fired; then the runs; then who makes their calls."""
+        """Drain: watchers first, so that nothing more is fired; then the runs; then who makes their calls.
+
+        Calls in flight have twenty seconds in all: what the run hosts took of them, the clients do not get again.
+        """
         self._stopping = True
+        now = asyncio.get_running_loop().time
+        ends_at = now() + drain_s
         for loop in self._loops:
             loop.cancel()
         runs = [*self._alive["run"], *(self._quarantine or [])]
-        for hosts in (self._alive["watcher"], runs, self._alive["client"]):
-            stopped = await asyncio.gather(*(_stopped(host) for host in hosts))
-            if not all(stopped):
-                await self._condemn(*(host.name for host, ended in zip(hosts, stopped, strict=True) if not ended))
+        await self._all_stopped(self._alive["watcher"])
+        for hosts in (runs, self._alive["client"]):
+            await self._all_stopped(hosts, max(0.0, ends_at - now()))
         await self._database.close()
+
+    async def _all_stopped(self, hosts: list[HostRef], *within_s: float) -> None:
+        stopped = await asyncio.gather(*(_stopped(host, *within_s) for host in hosts))
+        if not all(stopped):
+            await self._condemn(*(host.name for host, ended in zip(hosts, stopped, strict=True) if not ended))
 
     async def _keep_hosts(self) -> None:
         while not self._stopping:
@@ -263,10 +273,10 @@ class TriggerSupervisor:
                     watched.pop(trigger_id, None)
 
 
-async def _stopped(host: HostRef) -> bool:
+async def _stopped(host: HostRef, *within_s: float) -> bool:
     """Ask a host to stop; False when it is still at it when its time is over."""
     try:
-        await cluster.call(host.handle, "stop", timeout_s=_drain_s)
+        await cluster.call(host.handle, "stop", *within_s, timeout_s=_stop_s)
     except ActorLost as error:
         _log.warning("%s ended before it had stopped: %s", host.name, error)
     except TimeoutError:

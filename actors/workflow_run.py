@@ -5,12 +5,13 @@
 Every decision is written before it is acted on, and every write is fenced. Killed before a write: the decision is made
 again. Killed between a write and its call, or during the call: the next owner asks the client that was to make it, and
 where nobody can tell, the attempt stays `unknown` and the capability's policy decides. A run that waits (retry, delay,
-limit) leaves memory: a host claims it when it is due.
+limit) leaves memory: a host claims it when it is due. Once its host drains, a run records the outcome that it waits
+for and begins nothing behind it: it goes back to the queue, for another host to go on with.
 """
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -73,11 +74,12 @@ class Integrations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The host's lease as a run sees it: the database's time, until when the host may act, and who it is."""
+    """The host as a run sees it: the database's time, until when it may act, who it is, if it begins nothing more."""
 
     now: Callable[[], datetime]
     ends_at: Callable[[], float]
     host: Callable[[], UUID]
+    is_draining: Callable[[], bool] = lambda: False
 
 
 class WorkflowRun:
@@ -113,12 +115,18 @@ class WorkflowRun:
         )
 
     async def execute(self) -> RunStatus | None:
-        """Work until the run ends, sleeps, or is no longer ours (None). Raises Unavailable when it cannot be saved."""
+        """Work until the run ends, sleeps, is to be given back (`queued`), or is no longer ours (None).
+
+        Raises Unavailable when it cannot be saved.
+        """
         reach("C8")
+        if self._trust.is_draining():
+            return RunStatus.QUEUED
         decision = await self._begin()
         mails: tuple[MailWritten, ...] = ()
         while True:
-            saved = await self._save(decision, mails)
+            leaves = decision.call is not None and self._trust.is_draining()
+            saved = await self._save(_without_call(decision) if leaves else decision, mails)
             if not saved.owned:
                 return None
             self._acknowledge()
@@ -127,6 +135,8 @@ class WorkflowRun:
                 return decision.status
             if saved.cancelled:
                 return RunStatus.CANCELLED
+            if leaves:
+                return RunStatus.QUEUED
             decision, mails = await self._next(decision.call)
 
     async def _begin(self) -> Decision:
@@ -277,6 +287,13 @@ class WorkflowRun:
             output=step.output,
             error=step.error,
         )
+
+
+def _without_call(decision: Decision) -> Decision:
+    """What came of the last call, and nothing of the next: whoever goes on begins its step."""
+    assert decision.call is not None
+    number = decision.call.step.number
+    return replace(decision, call=None, steps=tuple(step for step in decision.steps if step.number != number))
 
 
 def _connection(action: Action) -> UUID | None:

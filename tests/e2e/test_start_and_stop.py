@@ -2,7 +2,9 @@
 
 import os
 import signal
+from http import HTTPStatus
 
+import httpx
 import pytest
 
 from taske_ray import Taske
@@ -17,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240, func_only=True)]
 
 
 def test_a_life_of_an_instance(receiver, service):
-    """The demo's first run shows; SIGTERM drains a call in flight and leaves nothing; the next start has all tasks.
+    """The demo's first run shows; SIGTERM says so at `/readyz`, drains a call and leaves nothing; all tasks come back.
 
     `service` stands beside it all the time and is not disturbed.
     """
@@ -36,6 +38,7 @@ def test_a_life_of_an_instance(receiver, service):
 
         found.process.send_signal(signal.SIGTERM)
         found.until_said("Stopping", 5)
+        wait_until(lambda: httpx.get(f"{found.url}/readyz").status_code == HTTPStatus.SERVICE_UNAVAILABLE, 5, "a 503")
         gate.open()
         assert found.process.wait(35) == 0
         nothing_is_left(found)

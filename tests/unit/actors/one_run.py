@@ -93,10 +93,11 @@ class Stand:
         self.clients = Integrations(*outcomes)
         self.task = task(*specs)
         self.run = self.log.assign(input_)
+        self.draining = False
 
     async def execute(self):
         """Let the run's owner work."""
-        trust = Trust(now=self.clock.now, ends_at=lambda: LEASE, host=lambda: HOST)
+        trust = Trust(now=self.clock.now, ends_at=lambda: LEASE, host=lambda: HOST, is_draining=lambda: self.draining)
         recorded = self.log.recorded(self.run)
         one = WorkflowRun(
             self.run, self.task, recorded, log=self.log, integrations=self.clients, trust=trust, jitter=lambda: 1.0

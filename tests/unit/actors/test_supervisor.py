@@ -13,6 +13,7 @@ from actors.supervisor import TriggerSupervisor
 from taske_ray.clock import new_id
 from taske_ray.db.triggers import TriggerChange
 from taske_ray.errors import Unavailable
+from taske_ray.testing import eventually
 
 
 class Host:
@@ -20,6 +21,7 @@ class Host:
 
     def __init__(self, name, node="n1"):
         self.ref = HostRef(name, node, self)
+        self.may_stop = asyncio.Event()
         self.invoke = SimpleNamespace(remote=self._answer)
         self.watching, self.told = {}, []
         self.lost = False
@@ -29,6 +31,9 @@ class Host:
             raise RayActorError
         if method == "watched":
             return new_id(), dict(self.watching)
+        if method == "stop":
+            self.told.append((method, args))
+            return await self.may_stop.wait()
         self.told.append((method, set(args[0])))
         for trigger_id in args[0]:
             if method == "watch":
@@ -267,8 +272,21 @@ async def test_a_host_whose_drain_overruns_is_condemned_before_the_service_ends(
     hosts = [host.ref for host in stand.hosts.values()]
     stand.hosts["stopped"].invoke.remote = lambda *_: asyncio.sleep(0)
     stand.hosts["slow"].invoke.remote = lambda *_: asyncio.sleep(60)
-    monkeypatch.setattr(module, "_drain_s", 0.05)
+    monkeypatch.setattr(module, "_stop_s", 0.05)
     stand.supervisor._database = database = Database()
     stand.supervisor._alive = {"run": hosts, "watcher": [], "client": []}
     await stand.supervisor.stop()
     assert database.said == ("slow",)
+
+
+async def test_nothing_is_ready_once_the_stop_has_begun():
+    """While its hosts drain, the supervisor says so: `/readyz` answers 503 before anything is gone."""
+    stand = Stand("a")
+    stand.supervisor._database = SimpleNamespace(close=lambda: asyncio.sleep(0))
+    assert (await stand.supervisor.ready())["watcher"] == 1
+    stopping = asyncio.create_task(stand.supervisor.stop())
+    await eventually(lambda: stand.hosts["a"].told == [("stop", ())])
+    assert await stand.supervisor.ready() == {}
+    stand.hosts["a"].may_stop.set()
+    await stopping
+    assert await stand.supervisor.ready() == {}

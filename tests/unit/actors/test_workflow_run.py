@@ -232,6 +232,63 @@ async def test_a_run_cancelled_before_it_began_calls_nothing():
     assert (stand.sent, stand.attempts()) == ([], [])
 
 
+async def test_a_drain_ends_the_run_here_behind_the_call_in_flight():
+    """The outcome is recorded, the next step is not begun, and whoever owns the run then repeats nothing."""
+    stand = Stand(get("/a"), get("/{{ action1.output.id }}"))
+
+    def drain(_call):
+        stand.draining = True
+        return Succeeded({"id": 9})
+
+    stand.clients.outcomes = [drain]
+    assert await stand.execute() is RunStatus.QUEUED
+    assert (stand.row.status, stand.attempts(), stand.statuses()) == (
+        "running",
+        [(1, 1, "succeeded")],
+        {1: "succeeded"},
+    )
+    assert len(stand.clients.acknowledged) == 1
+    stand.draining = False
+    stand.taken_over()
+    assert await stand.execute() is RunStatus.SUCCEEDED
+    assert stand.sent == ["1:1", "2:1"]
+
+
+async def test_a_drain_begins_no_run():
+    """What comes to a host that drains is not touched: nothing is asked, written or sent."""
+    stand = Stand(get("/a"))
+    stand.draining = True
+    assert await stand.execute() is RunStatus.QUEUED
+    assert (stand.log.advances, stand.clients.questions, stand.sent) == ([], [], [])
+
+
+async def test_a_cancel_wins_over_a_drain():
+    """A run that is cancelled while its host drains ends behind its call and goes nowhere."""
+    stand = Stand(get("/a"), get("/b"))
+
+    def cancel(_call):
+        stand.draining = stand.row.cancelled = True
+        return Succeeded({"status": 200})
+
+    stand.clients.outcomes = [cancel]
+    assert await stand.execute() is RunStatus.CANCELLED
+    assert stand.row.status == "cancelled"
+
+
+@pytest.mark.parametrize("outcome", [Succeeded({"status": 200}), REFUSED, SERVER_ERROR])
+async def test_a_run_that_ends_or_waits_does_so_in_a_drain_too(outcome):
+    """Nothing is given back where no call would follow."""
+    stand, same = (Stand(get("/a"), outcomes=[outcome]) for _ in range(2))
+
+    def drain(_call):
+        stand.draining = True
+        return outcome
+
+    stand.clients.outcomes = [drain]
+    assert await stand.execute() is await same.execute()
+    assert stand.row.status == same.row.status
+
+
 async def test_what_cannot_be_saved_is_not_acted_on():
     """A log that is away raises, and the call whose intent was not written is not made."""
     stand = Stand(get("/a"))
