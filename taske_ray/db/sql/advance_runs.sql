@@ -1,13 +1,15 @@
 -- Save what happened to many runs at once. Every write is fenced: a run that this host no longer owns is not
 -- touched and does not come back (durability, 5.3). One row per attempt or step closed and opened, so the checkpoint
--- of step n and the intent of step n+1 are one transaction (6.1). After a cancel nothing is opened (6.9).
+-- of step n and the intent of step n+1 are one transaction (6.1). After a cancel nothing is opened, and what would go on
+-- or be parked ends (6.9).
 WITH asked AS (
     SELECT * FROM unnest(%(run_ids)s::uuid[], %(fences)s::bigint[], %(statuses)s::text[], %(available_ats)s::timestamptz[],
                          %(errors)s::text[], %(progressed)s::boolean[])
          AS a(run_id, fence, status, available_at, error, progressed)
 ),
 live AS (
-    SELECT r.id, a.status, a.available_at, a.error::jsonb AS error, r.cancel_requested_at IS NOT NULL AS cancelled,
+    SELECT r.id, CASE WHEN r.cancel_requested_at IS NOT NULL AND a.status IN ('waiting', 'running', 'needs_attention')
+                      THEN 'cancelled' ELSE a.status END AS status, a.available_at, a.error::jsonb AS error, r.cancel_requested_at IS NOT NULL AS cancelled,
            a.progressed, r.assigned_at IS NOT NULL AS fresh,
            a.progressed AND (r.claims > 1 OR r.crashes > 0) AS cleared    -- one claim is the one that got on
     FROM runs r JOIN asked a ON r.id = a.run_id
@@ -60,17 +62,15 @@ mailed AS (
 ),
 moved AS (
     UPDATE runs r SET
-        status = CASE WHEN l.cancelled AND l.status IN ('waiting', 'running') THEN 'cancelled' ELSE l.status END,
-        started_at = coalesce(r.started_at, clock_timestamp()),
-        finished_at = CASE WHEN l.status IN ('succeeded', 'failed', 'cancelled')
-                             OR (l.cancelled AND l.status IN ('waiting', 'running')) THEN clock_timestamp() END,
+        status = l.status, started_at = coalesce(r.started_at, clock_timestamp()),
+        finished_at = CASE WHEN l.status IN ('succeeded', 'failed', 'cancelled') THEN clock_timestamp() END,
         available_at = coalesce(l.available_at, r.available_at),
-        owner = CASE WHEN l.status = 'running' AND NOT l.cancelled THEN r.owner END,
+        owner = CASE WHEN l.status = 'running' THEN r.owner END,
         error = coalesce(l.error, r.error), assigned_at = NULL,
         claims = CASE WHEN l.progressed THEN 0 ELSE r.claims END,
         crashes = CASE WHEN l.progressed THEN 0 ELSE r.crashes END
     FROM live l
-    WHERE r.id = l.id AND (l.status <> 'running' OR l.fresh OR l.cancelled OR l.cleared)
+    WHERE r.id = l.id AND (l.status <> 'running' OR l.fresh OR l.cleared)
     RETURNING r.id, r.fence, r.status
 ),
 told AS (       -- somebody is told of it (run_ends.py)

@@ -45,6 +45,19 @@ async def test_cancel_of_a_run_that_would_wait_ends_it(world, owned):
     assert (await world.run(run.run_id))["status"] == "cancelled"
 
 
+async def test_a_cancelled_run_whose_call_has_an_unknown_outcome_is_not_parked(world, owned):
+    """It ends cancelled, its step stays unknown, and nobody is asked to decide."""
+    store, run = owned
+    await store.advance(opening(run))
+    await cancel_run(world.database, owner=run.user_id, run_id=run.run_id)
+    step, attempt = written(1, "unknown"), AttemptClosed(1, 1, "unknown", error={"code": "unknown_outcome"})
+    await store.advance(Advance(run.run_id, run.fence, "needs_attention", closed=(attempt,), steps=(step,)))
+    row = await world.run(run.run_id)
+    assert (row["status"], row["owner"], row["finished_at"] is not None) == ("cancelled", None, True)
+    assert await world.attempts(run.run_id) == [(1, 1, "unknown")]
+    assert await world.rows("SELECT * FROM run_ends") == []
+
+
 async def test_cancel_loses_to_a_run_that_ends(world, owned):
     """A run that succeeds with its last call stays succeeded although it was told to stop."""
     store, run = owned
