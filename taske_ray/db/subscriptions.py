@@ -7,9 +7,11 @@ from uuid import UUID
 
 import orjson
 
+from taske_ray.clock import new_id
 from taske_ray.db import queries
 from taske_ray.db.database import Database
 
+_BEGUN_AT_ONCE = 100
 Status = Literal["subscribing", "active", "ending"]
 
 
@@ -78,7 +80,7 @@ class SubscriptionStore:
 
     async def reconcile(self) -> None:
         """Make a row for each registration that is missing, and mark those that nobody wants any more."""
-        await self._database.fetch(queries.begin_subscriptions)
+        await self._database.fetch(queries.begin_subscriptions, {"ids": [new_id() for _ in range(_BEGUN_AT_ONCE)]})
         await self._database.fetch(queries.end_subscriptions)
 
     async def claim(self, *, most: int, lease_s: float) -> list[DueSubscription]:

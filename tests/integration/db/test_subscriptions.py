@@ -1,5 +1,7 @@
 """Registrations of webhooks: a client that was away for longer than its lease changes nothing any more."""
 
+import asyncio
+
 import pytest
 
 from taske_ray.clock import new_id
@@ -16,6 +18,16 @@ async def database(fresh_database_url):
     await found.close()
 
 
+WANTED = """
+WITH given AS (SELECT id, user_id FROM unnest(%(ids)s::uuid[]) AS t(id), (SELECT id AS user_id FROM users) u),
+task AS (INSERT INTO tasks (id, user_id, name, enabled, version) SELECT id, user_id, 'x', true, 1 FROM given)
+INSERT INTO triggers (id, user_id, task_id, version, kind, capability, capability_version, spec, enabled, hook_mode,
+                      hook_hash)
+SELECT id, user_id, id, 1, 'webhook', 'shop.order', 1, '{}', true, 'subscribe', id::text::bytea FROM given
+RETURNING id
+"""
+
+
 @pytest.fixture
 async def twice(database):
     """A registration that one client had for too long, and another has now: the store, and both claims."""
@@ -28,8 +40,8 @@ async def twice(database):
     )
     await database.fetch(
         "INSERT INTO subscriptions (id, trigger_id, user_id, capability, capability_version, spec)"
-        " VALUES (gen_random_uuid(), gen_random_uuid(), %(id)s, 'shop.order', 1, '{}') RETURNING id",
-        {"id": user},
+        " VALUES (%(new)s, %(new)s, %(id)s, 'shop.order', 1, '{}') RETURNING id",
+        {"new": new_id(), "id": user},
     )
     store = SubscriptionStore(database)
     (late,) = await store.claim(most=1, lease_s=0.0)
@@ -59,3 +71,18 @@ async def test_who_has_it_ends_it(database, twice):
     store, _, _, now = twice
     await store.drop(now)
     assert await database.fetch("SELECT id FROM subscriptions", {}) == []
+
+
+async def test_what_is_wanted_is_begun_once_under_ids_of_ours(database):
+    """A row for each trigger that wants one, with a UUIDv7 of the writer; more rounds, two at once, add none."""
+    await database.fetch(
+        "INSERT INTO users (id, email) VALUES (%(id)s, 'a@example.com') RETURNING id", {"id": new_id()}
+    )
+    wanted = {new_id() for _ in range(130)}
+    await database.fetch(WANTED, {"ids": list(wanted)})
+    stores = (SubscriptionStore(database), SubscriptionStore(database))
+    for _ in range(3):
+        await asyncio.gather(*(store.reconcile() for store in stores))
+    rows = await database.fetch("SELECT id, trigger_id FROM subscriptions")
+    assert sorted(row["trigger_id"] for row in rows) == sorted(wanted)
+    assert {row["id"].version for row in rows} == {7}
