@@ -194,8 +194,10 @@ def shop():
 async def keeper(engine_database, database):
     """What an integration client does every second; `again` makes everything due and does it.
 
-    Registrations of earlier tests, whose services are gone, are forgotten: they would be tried beside this one's.
+    Registrations of earlier tests, whose services are gone, are forgotten, and what wanted them is off: they would be
+    tried beside this one's.
     """
+    await database.fetch("UPDATE triggers SET enabled = false")
     await database.fetch("DELETE FROM subscriptions")
     cache = CapabilityCache(engine_database)
     transport = Transport(guard=EgressGuard(["127.0.0.0/8"]))
