@@ -30,6 +30,13 @@ _SESSION = {
 }
 # A server that went away without a word is noticed in seconds, whether we wait for it or it for us.
 _LOST_PEER = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+connecting: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "target_session_attrs": "read-write",
+    "client_encoding": "UTF8",
+    **_LOST_PEER,
+}
+"""How everybody connects: of several servers in a URL to the one that takes writes, and to none that takes none."""
 _POOL_WAIT_S = 2.0
 _FEW = 60
 """A server that takes fewer connections is shared sparingly: a process keeps none for rows, and one for the hot path
@@ -73,7 +80,7 @@ class Database:
         self._rows, self._most = max(1, row_connections), max(1, hot_connections)
         session = _SESSION if role is None else {**_SESSION, "role": role}
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
-        self._arguments: dict[str, Any] = {"options": options, "connect_timeout": 5, **_LOST_PEER}
+        self._arguments: dict[str, Any] = {"options": options, **connecting}
 
     async def open(self) -> "Database":
         """Start connecting in the background; a database that is away shows at the first use, as `Unavailable`."""

@@ -1,7 +1,8 @@
 """Bring a database to this version's schema, one process at a time, and refuse one that cannot promise durability."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from alembic import command
@@ -11,15 +12,24 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from taske_ray.db.database import roles, sqlalchemy_url
+from taske_ray.core.durable import Server, objection
+from taske_ray.db.database import connecting, roles, sqlalchemy_url
 from taske_ray.errors import StartRefused
 
 _LOCK = 0x7461736B65  # "taske"
-_REQUIRED = {"fsync": "on", "full_page_writes": "on", "server_encoding": "UTF8"}
-_OLDEST_SERVER = 150000
-_UNLOGGED = (
-    "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'p')"
-    " AND relnamespace = current_schema()::regnamespace LIMIT 1"
+_SERVER = (
+    "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,"
+    " current_setting('server_encoding') AS server_encoding,"
+    " current_setting('synchronous_commit') AS synchronous_commit,"
+    " current_setting('server_version_num')::int AS server_version_num, pg_is_in_recovery() AS in_recovery,"
+    " (SELECT relname::text FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'p')"
+    "         AND relnamespace = current_schema()::regnamespace LIMIT 1) AS unlogged"
+)
+_TOO_MIGHTY = (
+    "SELECT r.rolname FROM pg_roles r WHERE r.rolname = ANY(:roles) AND (r.rolsuper OR r.rolbypassrls"
+    " OR EXISTS (SELECT FROM pg_roles o WHERE pg_has_role(r.oid, o.oid, 'MEMBER')"
+    "            AND (o.rolsuper OR o.rolbypassrls OR o.oid IN (SELECT relowner FROM pg_class WHERE relnamespace ="
+    " current_schema()::regnamespace)))) LIMIT 1"
 )
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _RIGHTS = ("roles.sql", "doors.sql", "policies.sql")
@@ -34,9 +44,8 @@ def upgrade(url: str) -> None:
 
     Raises StartRefused for an unsafe server, and for a schema that a newer version has made.
     """
-    engine = create_engine(sqlalchemy_url(url))
-    with engine.begin() as connection:
-        check_server(connection)
+    with _connection(url) as connection, connection.begin():
+        _check_server(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
@@ -46,7 +55,22 @@ def upgrade(url: str) -> None:
         _set_roles(connection)
         # a service that was away for weeks finds its partitions made before the first run
         connection.execute(text(_WEEKS_AHEAD))
-    engine.dispose()
+
+
+@contextlib.contextmanager
+def _connection(url: str) -> Iterator[Connection]:
+    """Connect as the processes do; raises StartRefused where nothing can be written."""
+    engine = create_engine(sqlalchemy_url(url), connect_args=dict(connecting))
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        if "session is read-only" in str(error.orig):
+            message = "PostgreSQL takes no writes (a standby?): TASKE_DATABASE_URL must name the primary server"
+            raise StartRefused(message) from error
+        raise
+    finally:
+        engine.dispose()
 
 
 def _refuse_newer(connection: Connection, known: ScriptDirectory) -> None:
@@ -77,48 +101,31 @@ def _set_roles(connection: Connection) -> None:
             f" {' '.join(f'CREATE ROLE {role} NOLOGIN;' for role in roles)} GRANT {', '.join(roles)} TO {login};"
         )
         raise StartRefused(message) from error
-    _check_roles(driver)
+    _check_roles(connection)
 
 
-def _check_roles(driver: psycopg.Connection[Any]) -> None:
+def _check_roles(connection: Connection) -> None:
     """Raise StartRefused for a role that row-level security would not hold: one that may more than it should."""
-    found = driver.execute(
-        "SELECT r.rolname FROM pg_roles r WHERE r.rolname = ANY(%s) AND (r.rolsuper OR r.rolbypassrls"
-        " OR EXISTS (SELECT FROM pg_roles o WHERE pg_has_role(r.oid, o.oid, 'MEMBER')"
-        "            AND (o.rolsuper OR o.rolbypassrls OR o.oid IN (SELECT relowner FROM pg_class WHERE relnamespace ="
-        " current_schema()::regnamespace))))",
-        [list(roles)],
-    ).fetchone()
+    found = connection.execute(text(_TOO_MIGHTY), {"roles": list(roles)}).scalar()
     if found is not None:
-        raise StartRefused(f"The database role {found[0]} must be no superuser, owner or BYPASSRLS, nor member of one")
+        raise StartRefused(f"The database role {found} must be no superuser, owner or BYPASSRLS, nor member of one")
 
 
-def check_server(connection: Connection) -> None:
+def _check_server(connection: Connection) -> None:
     """Raise StartRefused, naming the setting, unless what this server acknowledges is durable (durability, 11.1)."""
-    for name, required in _REQUIRED.items():
-        actual = connection.execute(text(f"SHOW {name}")).scalar_one()
-        if actual != required:
-            raise StartRefused(f"PostgreSQL setting {name} must be {required}, not {actual}")
-    if connection.execute(text("SHOW synchronous_commit")).scalar_one() == "off":
-        raise StartRefused("PostgreSQL setting synchronous_commit must not be off")
-    if int(connection.execute(text("SHOW server_version_num")).scalar_one()) < _OLDEST_SERVER:
-        raise StartRefused("PostgreSQL must be version 15 or newer")
-    if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
-        raise StartRefused("PostgreSQL is in recovery: TASKE_DATABASE_URL must name the primary server")
-    if (unlogged := connection.execute(text(_UNLOGGED)).scalar()) is not None:
-        raise StartRefused(f"The table {unlogged} is UNLOGGED: a crash of the server would empty it")
+    found = objection(Server(**connection.execute(text(_SERVER)).one()._mapping))  # noqa: SLF001 - public by its docs
+    if found is not None:
+        raise StartRefused(found)
 
 
 def complaint(url: str) -> str | None:
     """What makes this server unsafe now, or that it does not answer; None: nothing. For who looks from outside."""
-    engine = create_engine(sqlalchemy_url(url), connect_args={"connect_timeout": 5})
     try:
-        with engine.connect() as connection:
-            check_server(connection)
+        with _connection(url) as connection:
+            _check_server(connection)
+            _check_roles(connection)
     except StartRefused as refusal:
         return refusal.message
     except OperationalError:
         return "it does not answer"
-    finally:
-        engine.dispose()
     return None

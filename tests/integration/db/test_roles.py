@@ -7,7 +7,7 @@ import pytest
 
 from taske_ray.db import queries
 from taske_ray.db.database import engine_role, roles
-from taske_ray.db.migrate import upgrade
+from taske_ray.db.migrate import complaint, upgrade
 from taske_ray.errors import StartRefused
 from tests.integration.db.test_schema import STATEMENTS, numbered
 
@@ -216,13 +216,14 @@ def test_a_login_that_may_not_take_them_on_is_told_what_to_do(postgres_server, o
 
 @pytest.mark.parametrize("change", ["ALTER ROLE taske_api BYPASSRLS", "ALTER ROLE taske_auth SUPERUSER"])
 def test_a_role_that_may_too_much_refuses_the_start(postgres_server, database_url, change):
-    """A role that an administrator has made a superuser or let pass row security is named, and nothing starts."""
+    """A role made a superuser, or let past row security, is named: no start, and `taske status` tells."""
     back = change.replace(" BYPASSRLS", " NOBYPASSRLS").replace(" SUPERUSER", " NOSUPERUSER")
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         try:
             admin.execute(change)
             with pytest.raises(StartRefused, match="must be no superuser"):
                 upgrade(database_url)
+            assert "must be no superuser" in complaint(database_url)
         finally:
             admin.execute(back)
     upgrade(database_url)
