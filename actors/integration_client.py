@@ -1,12 +1,11 @@
 """IntegrationClient: the pooled actor that makes calls, its connections warm; only its process opens credentials.
 
 It takes calls in batches and answers in batches, each call as soon as it is done. Killed with calls in flight, it
-leaves outcomes that nobody can know; the hosts that wait learn of its death within a second and decide by policy. It
-also sends the mails of the outbox.
+leaves outcomes that nobody can know; the hosts that wait learn of its death within a second and decide by policy. The
+mails of the outbox are sent from here, too.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,21 +18,20 @@ from actors.data_keys import DataKeys
 from actors.directory import Directory
 from actors.host_process import HostProcess, drain_s
 from actors.integration_pool import Question
+from actors.mail_sender import MailSender
 from actors.replies import Replies
 from actors.subscriptions import SubscriptionKeeper
 from actors.token_store import TokenStore
 from taske_ray.core.call import Call
 from taske_ray.core.outcome import ErrorClass, Failed, Outcome
-from taske_ray.core.redaction import Redactor
 from taske_ray.core.retry import never_began
 from taske_ray.crash_points import reach
-from taske_ray.db.mail_outbox import DueMail, MailOutbox, message_id
+from taske_ray.db.mail_outbox import MailOutbox
 from taske_ray.integrations.client import IntegrationClient as Client
 from taske_ray.integrations.connector import Connector
 from taske_ray.integrations.executors.imap import Imap
 from taske_ray.integrations.executors.postgres import Postgres
 from taske_ray.integrations.executors.smtp import SmtpAccount
-from taske_ray.integrations.mail import Mail, read_smtp_url, send_mail
 from taske_ray.integrations.own import open_guard, own_urls
 from taske_ray.integrations.sending import Conduct
 from taske_ray.integrations.transport import Transport
@@ -44,8 +42,6 @@ from taske_ray.services.trail import Trail
 _look_s = 0.05
 _mail_s = 1.0
 _subscriptions_s = 1.0
-_mails_at_once = 20
-_log = logging.getLogger(__name__)
 
 
 class IntegrationClient:
@@ -66,11 +62,10 @@ class IntegrationClient:
         self._assemble(capacity)
         self._trail = Trail(process.database)
         self._audit = CallTrail(self._trail)
-        self._outbox = MailOutbox(process.database)
         process.every(lambda: _look_s, self._client.keep_quick)
         process.every(lambda: _subscriptions_s, self._subscriptions().work)
         if process.settings.smtp_url:
-            process.every(lambda: _mail_s, self._send_mails)
+            process.every(lambda: _mail_s, self._mails(process.settings.smtp_url).work)
 
     def _assemble(self, capacity: int) -> None:
         """What makes calls and connections, over one transport and one set of opened keys."""
@@ -115,6 +110,11 @@ class IntegrationClient:
             sealer=Sealer(process.database, open_keyring(settings, ["hooks"])),
             url=settings.url,
         )
+
+    def _mails(self, smtp_url: str) -> MailSender:
+        process = self._process
+        outbox = MailOutbox(process.database)
+        return MailSender(outbox, smtp_url=smtp_url, sender=process.settings.mail_from, now_s=process.lease.now_s)
 
     async def submit(self, to: UUID, reply_to: str, calls: list[Call], recorded: Sequence[str] = ()) -> None:
         """Begin these calls; each outcome goes to the `outcomes` of the actor named `reply_to`.
@@ -213,29 +213,6 @@ class IntegrationClient:
         if not call.run_id:  # a poll: whoever takes it over asks the service again
             self._client.acknowledge([call.id])
         self._replies.put(reply_to, (call.id, outcome))
-
-    async def _send_mails(self) -> None:
-        for mail in await self._outbox.claim(most=_mails_at_once):
-            await self._outbox.settle(mail.id, error=await self._send(mail))
-
-    async def _send(self, mail: DueMail) -> str | None:
-        settings = self._process.settings
-        assert settings.smtp_url is not None
-        message = Mail(
-            to=mail.recipients,
-            subject=mail.subject,
-            text=mail.body_text,
-            html=mail.body_html,
-            message_id=message_id(mail.id),
-            sender=settings.mail_from,
-        )
-        try:
-            refused = await send_mail(settings.smtp_url, message)
-        except Exception as error:  # noqa: BLE001 - whatever the server said, the mail is tried again
-            told = Redactor([settings.smtp_url, read_smtp_url(settings.smtp_url).password]).text(str(error))
-            _log.warning("a mail was not sent: %s", told)
-            return told[:500]
-        return f"refused for {', '.join(refused)}" if refused else None
 
     async def _lost(self) -> None:
         """Declared dead: calls in flight end by themselves, and new ones carry leases of their own."""

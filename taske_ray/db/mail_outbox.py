@@ -15,7 +15,7 @@ def message_id(mail_id: UUID) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DueMail:
-    """A mail to send now; `attempts` counts this one."""
+    """A mail to send now. `attempts` counts this one and is its fence; the claim ends by the database's clock."""
 
     id: UUID
     recipients: tuple[str, ...]
@@ -23,6 +23,7 @@ class DueMail:
     body_text: str | None
     body_html: str | None
     attempts: int
+    claimed_until: float
 
 
 class MailOutbox:
@@ -36,6 +37,10 @@ class MailOutbox:
         rows = await self._database.fetch(queries.claim_mails, {"most": most})
         return [DueMail(**{**row, "recipients": tuple(row["recipients"])}) for row in rows]
 
-    async def settle(self, mail_id: UUID, *, error: str | None) -> None:
-        """The mail was accepted by the server (None), or refused; the tenth refusal is final."""
-        await self._database.fetch(queries.settle_mail, {"id": mail_id, "error": error})
+    async def settle(self, mail: DueMail, *, error: str | None) -> None:
+        """The mail was accepted by the server (None), or refused; the tenth refusal is final.
+
+        It only counts while nobody has claimed the mail after this claim.
+        """
+        values = {"id": mail.id, "attempt": mail.attempts, "error": error}
+        await self._database.fetch(queries.settle_mail, values)

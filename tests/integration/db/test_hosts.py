@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -121,9 +122,9 @@ async def test_a_mail_whose_sender_died_comes_back(world, outbox):
 async def test_settled_mails_are_sent_or_tried_ten_times(world, outbox):
     """A mail without an error is sent for good; one that is refused stays queued until its tenth attempt."""
     first, second = await outbox.claim(most=2)
-    await outbox.settle(first.id, error=None)
-    await outbox.settle(first.id, error="too late")
-    await outbox.settle(second.id, error="550 no")
+    await outbox.settle(first, error=None)
+    await outbox.settle(first, error="too late")
+    await outbox.settle(second, error="550 no")
 
     async def status(mail):
         (row,) = await world.rows("SELECT status, error, sent_at FROM mails WHERE id = %(id)s", id=mail.id)
@@ -132,5 +133,18 @@ async def test_settled_mails_are_sent_or_tried_ten_times(world, outbox):
     assert await status(first) == ("sent", None, True)
     assert await status(second) == ("queued", "550 no", False)
     await world.rows("UPDATE mails SET attempts = 10 WHERE id = %(id)s", id=second.id)
-    await outbox.settle(second.id, error="550 no")
+    await outbox.settle(replace(second, attempts=10), error="550 no")
     assert await status(second) == ("failed", "550 no", False)
+
+
+async def test_only_the_claim_that_a_mail_is_under_settles_it(world, outbox):
+    """A sender that was late neither fails nor confirms a mail that another is sending by now."""
+    (late,) = await outbox.claim(most=1)
+    await world.rows("UPDATE mails SET attempts = 9, available_at = created_at WHERE id = %(id)s", id=late.id)
+    (current,) = [mail for mail in await outbox.claim(most=5) if mail.id == late.id]
+    status = "SELECT status FROM mails WHERE id = %(id)s"
+    for error in ("550 no", None):
+        await outbox.settle(late, error=error)
+        assert await world.value(status, id=late.id) == "queued"
+    await outbox.settle(current, error=None)
+    assert await world.value(status, id=late.id) == "sent"
