@@ -1,6 +1,7 @@
 """Firing: an event becomes a run in one transaction, once per fire key, and nothing is acknowledged before its COMMIT.
 
     webhook, by hand ──► FireStore.fire ───────────┐ group commit
+    webhook, split ────► FireStore.fire_together ──┤
     cron, interval ────► FireStore.fire_schedule ──┤──► sql/fire_runs.sql ──► the run, owned by a live host or queued
     poll ──────────────► FireStore.fire_poll ──────┘
 
@@ -23,20 +24,33 @@ from taske_ray.db.fire_values import AssignedRun, Fire, Fired, PollFire, PollFir
 from taske_ray.db.group_commit import GroupCommit
 from taske_ray.limits import Limits, profiles
 
+_refusals = ("gone", "full", "spent")
+_deliveries_together = 20
+
 
 class FireStore:
-    """The three ways an event is recorded."""
+    """The ways an event is recorded."""
 
     def __init__(self, database: Database, *, limits: Limits = profiles["default"]) -> None:
         self._database = database
         self._limits = limits
         self._fires = GroupCommit(self._commit_fires, turn=lambda fire: fire.user_id)
+        self._deliveries = GroupCommit(
+            self._commit_deliveries, turn=lambda fires: fires[0].user_id, most=_deliveries_together
+        )
         self._schedules = GroupCommit(self._commit_schedules)
         self._skips = GroupCommit(self._commit_skips)
 
     async def fire(self, fire: Fire) -> Fired:
         """Record one event and its run; returns after COMMIT. Raises Unavailable."""
         return await self._fires.write(fire)
+
+    async def fire_together(self, fires: Sequence[Fire]) -> list[Fired]:
+        """Record the events of one delivery, all of them or none; returns after COMMIT. Raises Unavailable.
+
+        When one of them is refused (`gone`, `full`, `spent`) so is every other that was not there before.
+        """
+        return await self._deliveries.write(tuple(fires))
 
     async def fire_schedule(self, fire: ScheduleFire) -> tuple[Fired, ...] | None:
         """Move one schedule on and record its runs and skips; None when another watcher had already moved it."""
@@ -69,27 +83,69 @@ class FireStore:
 
     async def close(self) -> None:
         """Commit what was accepted, then refuse."""
-        for group in (self._fires, self._schedules, self._skips):
+        for group in (self._fires, self._deliveries, self._schedules, self._skips):
             await group.close()
 
     async def _commit_fires(self, fires: Sequence[Fire]) -> list[Fired]:
         single = [fire.trigger_id for fire in fires if fire.overlap != "allow"]
         reach("C2")
         if single:
-            rows = await self._fire_singly(fires, single)
+            rows = await self._fire_locked(fires, single)
         else:
             rows = await self._database.fetch(queries.fire_runs, _columns(fires, self._limits))
         return await _answers(fires, rows, self._database)
 
-    async def _fire_singly(self, fires: Sequence[Fire], trigger_ids: list[UUID]) -> list[dict[str, Any]]:
-        """Record events while nobody else records any of these triggers, and what may not run beside another."""
+    async def _commit_deliveries(self, deliveries: Sequence[tuple[Fire, ...]]) -> list[list[Fired]]:
+        """All of them in one transaction; where one is refused, the others in one and each that was refused alone."""
+        fires = [fire for delivery in deliveries for fire in delivery]
+        single = [fire.trigger_id for fire in fires if fire.overlap != "allow"]
+        reach("C2")
+        rows = await self._fire_locked(fires, single, whole=True)
+        by_id = {row["asked_id"]: row for row in rows}
+        refused = [_refused_whole(delivery, by_id) for delivery in deliveries]
+        if not any(refused):
+            answers = iter(await _answers(fires, rows, self._database))
+            return [[next(answers) for _ in delivery] for delivery in deliveries]
+        if len(deliveries) == 1:
+            return [each for each in refused if each]
+        return await self._commit_apart(deliveries, refused)
+
+    async def _commit_apart(
+        self, deliveries: Sequence[tuple[Fire, ...]], refused: Sequence[list[Fired] | None]
+    ) -> list[list[Fired]]:
+        """Another's excess refuses nobody; whose delivery finds no room alone has none for the next ones either."""
+        fit = [delivery for delivery, no in zip(deliveries, refused, strict=True) if no is None]
+        recorded = iter(await self._commit_deliveries(fit) if fit else ())
+        answers, over = [], set[UUID]()
+        for delivery, no in zip(deliveries, refused, strict=True):
+            if no is None:
+                answers.append(next(recorded))
+            elif no[0].status == "gone" or delivery[0].user_id in over:
+                answers.append(no)
+            else:
+                [alone] = await self._commit_deliveries([delivery])
+                answers.append(alone)
+                if any(one.status in _refusals for one in alone):
+                    over.add(delivery[0].user_id)
+        return answers
+
+    async def _fire_locked(
+        self, fires: Sequence[Fire], trigger_ids: list[UUID], *, whole: bool = False
+    ) -> list[dict[str, Any]]:
+        """Record events while nobody else records any of these triggers, and what may not run beside another.
+
+        `whole`: nothing is recorded where one of them is refused.
+        """
         async with self._database.hot_transaction() as connection:
-            await connection.execute(queries.lock_triggers, {"trigger_ids": trigger_ids})
+            if trigger_ids:
+                await connection.execute(queries.lock_triggers, {"trigger_ids": trigger_ids})
             cursor = await connection.execute(queries.fire_runs, _columns(fires, self._limits))
             rows = await cursor.fetchall()
             status = {row["asked_id"]: row["status"] for row in rows}
             skips = [_overlapped(fire) for fire in fires if status[fire.run_id] == "overlap"]
-            if skips:
+            if whole and any(each in _refusals for each in status.values()):
+                await connection.rollback()
+            elif skips:
                 await connection.execute(queries.record_skips, _skip_columns(skips))
         return rows
 
@@ -133,6 +189,16 @@ async def _answers(fires: Sequence[Fire], rows: list[dict[str, Any]], database: 
                 status = "created" if row["run_id"] == fire.run_id else "duplicate"
                 by_id[fire.run_id] = {**row, "status": status}
     return [_fired(fire, by_id[fire.run_id]) for fire in fires]
+
+
+def _refused_whole(delivery: Sequence[Fire], rows: Mapping[UUID, dict[str, Any]]) -> list[Fired] | None:
+    """The answers of a delivery when one of its events is refused: all are, but for those that were there before."""
+    answers = [_fired(fire, rows[fire.run_id]) for fire in delivery]
+    why = next((one.status for one in answers if one.status in _refusals), None)
+    if why is None:
+        return None
+    there = [rows[fire.run_id]["status"] == "duplicate" and rows[fire.run_id]["run_id"] for fire in delivery]
+    return [one if was else Fired(fire.run_id, why) for fire, one, was in zip(delivery, answers, there, strict=True)]
 
 
 def _fired(fire: Fire, row: dict[str, Any]) -> Fired:
@@ -195,7 +261,7 @@ async def _record_poll(
     new = await _new_items(connection, poll)
     fires = [fire for key, version, fire in poll.candidates if (key, version) in new]
     fired = await _fire_inside(connection, fires, limits)
-    for status in ("gone", "full", "spent"):  # neither the ledger nor the cursor may pass what did not become a run
+    for status in _refusals:  # neither the ledger nor the cursor may pass what did not become a run
         struck = sum(answer.status == status for _, answer in fired.values())
         if struck:
             raise _Undone(status, struck)

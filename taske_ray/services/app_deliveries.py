@@ -84,8 +84,7 @@ class AppDeliveries:
             await self._within.keep(row["trigger_id"], row["user_id"], depth=delivery.depth)
         except (TooManyRequests, Conflict) as over:
             return over
-        fires = [_fire(row, event, delivery.depth) for event in found.events]
-        fired = await asyncio.gather(*map(self._firing.record, fires))
+        fired = await self._firing.record_together([_fire(row, event, delivery.depth) for event in found.events])
         refused = [one for one in fired if one.status in ("full", "spent")]
         if refused:
             sample = {"detail": details[refused[0].status]}
@@ -95,7 +94,7 @@ class AppDeliveries:
             sample = {"run_id": format_id("run", known[0].run_id)}
             await self._store.skip(Skip(row["trigger_id"], "duplicate", len(known), sample))
         begun = [format_id("run", one.run_id) for one in fired if one.status in ("created", "duplicate")]
-        return refusal_of(refused[0]) if refused and not begun else begun
+        return refusal_of(refused[0]) if refused else begun
 
 
 def _refusal(app: AppHook, code: str) -> Entry:

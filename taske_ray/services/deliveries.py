@@ -157,13 +157,9 @@ class Deliveries:
                 raise Invalid(message, code=code)
 
     async def _record(self, hook: Hook, accepted: Accepted, depth: int) -> "Received | tuple[Hook, Fired] | None":
-        """Fire every event of a delivery; None when the trigger is gone, disabled or another version."""
+        """Fire all events of a delivery or none; None when the trigger is gone, disabled or another version."""
         await self._within.keep(hook.trigger_id, hook.user_id, depth=depth)
-        if len(accepted.events) == 1:
-            fired = [await self._firing.record(_fire(hook, accepted.events[0], depth))]
-        else:
-            fires = [_fire(hook, event, depth) for event in accepted.events]
-            fired = await asyncio.gather(*map(self._firing.record, fires))
+        fired = await self._firing.record_together([_fire(hook, event, depth) for event in accepted.events])
         statuses = {one.status for one in fired}
         if "gone" in statuses:
             return None

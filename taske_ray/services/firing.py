@@ -1,5 +1,6 @@
 """Turning an event into a run: commit, then nudge. The one way for services to do it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -31,11 +32,29 @@ class Firing:
         host = None if claimed else self._hosts.pick(fire.run_id.bytes)
         fired = await self._store.fire(replace(fire, host=host))
         reach("C3")
+        self._nudge(fired)
+        return fired
+
+    async def record_together(self, fires: Sequence[Fire]) -> list[Fired]:
+        """Commit the events of one delivery, all of them or none, and nudge; an answer each. Raises as `record` does.
+
+        Where one met a limit of its user nothing is recorded, because the sender repeats the delivery and not a part.
+        """
+        if len(fires) == 1:
+            return [await self.record(fires[0])]
+        await self.end_loops(fires[0].trigger_id, fires[0].depth)
+        placed = [replace(fire, host=self._hosts.pick(fire.run_id.bytes)) for fire in fires]
+        answers = await self._store.fire_together(placed)
+        reach("C3")
+        for fired in answers:
+            self._nudge(fired)
+        return answers
+
+    def _nudge(self, fired: Fired) -> None:
         if fired.assigned is not None:
             self._hosts.assigned(fired.assigned)
         elif fired.status == "created":
             self._hosts.queued()
-        return fired
 
     async def end_loops(self, trigger_id: UUID, depth: int) -> None:
         """Raise Conflict, with a skip, where too many runs in a row have fired each other."""
