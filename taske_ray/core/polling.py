@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from taske_ray.core.fire_keys import key_from_outside
 from taske_ray.core.outcome import Fetched, PolledItem
 from taske_ray.core.retry import obeyed_wait_s
 from taske_ray.core.times import parse_time
@@ -252,7 +253,7 @@ def _batch(items: Mapping[ItemKey, PolledItem], chosen: Collection[ItemKey]) -> 
 
 
 def _candidate(key: ItemKey, output: Any) -> Candidate:
-    fire_key = json.dumps(key, ensure_ascii=False) if key[1] else key[0]
+    fire_key = json.dumps(key, ensure_ascii=False) if key[1] else key_from_outside(key[0])
     return Candidate(key[0], key[1], fire_key, output)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from taske_ray.clock import new_id
+from taske_ray.core.fire_keys import key_from_outside
 from taske_ray.core.ids import format_id
 from taske_ray.core.webhook import Accepted, Answer, Delivery, Event, Handshake, Rejected, receive, reception
 from taske_ray.db.audit import Entry
@@ -109,7 +110,7 @@ def _fire(row: dict[str, Any], event: Event, depth: int) -> Fire:
         user_id=row["user_id"],
         task_id=row["task_id"],
         task_version=row["version"],
-        fire_key=event.key or str(run_id),
+        fire_key=key_from_outside(event.key or str(run_id)),
         run_id=run_id,
         input=event.output,
         trigger_version=row["version"],

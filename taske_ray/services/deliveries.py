@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.clock import Clock, new_id
+from taske_ray.core.fire_keys import key_from_outside
 from taske_ray.core.ids import format_id
 from taske_ray.core.webhook import (
     Accepted,
@@ -214,7 +215,7 @@ def _fire(hook: Hook, event: Event, depth: int) -> Fire:
         user_id=hook.user_id,
         task_id=hook.task_id,
         task_version=hook.version,
-        fire_key=event.key or str(run_id),
+        fire_key=key_from_outside(event.key or str(run_id)),
         run_id=run_id,
         input=event.output,
         trigger_version=hook.version,

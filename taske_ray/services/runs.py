@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.clock import new_id
+from taske_ray.core.fire_keys import key_of_replay
 from taske_ray.core.ids import parse_id
 from taske_ray.db.audit import record_acts
 from taske_ray.db.database import Database
@@ -101,7 +102,7 @@ class Runs:
             user_id=owner,
             task_id=run.task_id,
             task_version=task.version if latest else run.task_version,
-            fire_key=f"replay:{key or fresh}",
+            fire_key=key_of_replay(key or fresh),
             run_id=fresh,
             input=run.input if given is None else given,
             must_be_enabled=False,

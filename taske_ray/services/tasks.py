@@ -8,6 +8,7 @@ from uuid import UUID
 from taske_ray.clock import new_id
 from taske_ray.core.capability import Capability
 from taske_ray.core.capability.exchange.subscription import verifies_by_connection
+from taske_ray.core.fire_keys import key_by_hand
 from taske_ray.core.ids import format_id, parse_id
 from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
@@ -201,7 +202,7 @@ class Tasks:
             user_id=owner,
             task_id=task.id,
             task_version=task.version,
-            fire_key=f"manual:{key or run_id}",
+            fire_key=key_by_hand(key or run_id),
             run_id=run_id,
             input=await self.trigger_output(task) if given is None else given,
             must_be_enabled=False,

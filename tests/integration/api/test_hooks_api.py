@@ -6,8 +6,7 @@ import hmac
 
 import pytest
 
-from taske_ray.core.ids import format_id, parse_id
-from tests.facts import until
+from taske_ray.core.ids import parse_id
 
 pytestmark = pytest.mark.integration
 ACTIONS = [{"capability": "http.request", "params": {"url": "https://example.com/"}}]
@@ -56,6 +55,27 @@ async def test_fifty_equal_deliveries_are_one_run(mina, hooks, database):
     assert len({answer.json()["run_id"] for answer in answers}) == 1
     assert len((await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]) == 1
     assert (await skips(database))["duplicate"] == 49
+
+
+async def fire_key_of(database, run_id):
+    [row] = await database.fetch("SELECT fire_key FROM events WHERE run_id = %(id)s", {"id": parse_id("run", run_id)})
+    return row["fire_key"]
+
+
+async def test_a_delivery_id_is_no_key_of_a_run_by_hand(mina, hooks, database):
+    """Named as a run by hand or a replay is, a delivery is a run of its own and is remembered as deliveries are."""
+    task, place = await hook(mina)
+    run = await mina.post(f"/tasks/{task['id']}/run", json={}, headers={"idempotency-key": "one"})
+    first = run.json()["run_id"]
+    replay = await mina.post(f"/runs/{first}/replay", json={}, headers={"idempotency-key": "two"})
+    for ours in (first, replay.json()["run_id"]):
+        key = await fire_key_of(database, ours)
+        delivered = [(await hooks.post(place, json={}, headers={"webhook-id": key})).json()["run_id"] for _ in "12"]
+        assert delivered[0] == delivered[1] != ours
+        assert not (await fire_key_of(database, delivered[0])).startswith(key)
+    late = await hooks.post(place, json={}, headers={"webhook-id": "manual:three"})
+    by_hand = await mina.post(f"/tasks/{task['id']}/run", json={}, headers={"idempotency-key": "three"})
+    assert late.json()["run_id"] != by_hand.json()["run_id"]
 
 
 async def test_signatures_are_checked_on_the_raw_bytes(mina, hooks, database):
@@ -163,52 +183,6 @@ async def test_odd_text_is_stored_mended(mina, hooks):
         place, content=b'{"a": "\\u0000\\ud800", "b": 1e999, "c": 123456789012345678901234567890}'
     )
     assert answer.status_code == 202, answer.text
-
-
-async def first_run(mina, task):
-    """The id of a task's run, once it is there."""
-
-    async def runs():
-        return (await mina.get("/runs", params={"task_id": task["id"]})).json()["items"]
-
-    return parse_id("run", (await until(runs, 10, "a run"))[0]["id"])
-
-
-async def test_respond_result_waits_for_the_run(mina, hooks, database):
-    """With `respond: result` the answer is the run's last output, as soon as the run has one."""
-    task, place = await hook(mina, respond="result")
-    waiting = asyncio.create_task(hooks.post(place, json={}))
-    run_id = await first_run(mina, task)
-    await database.fetch(
-        "INSERT INTO steps (run_id, step, key, capability, status, output)"
-        " VALUES (%(id)s, 1, 'action1', 'http.request', 'succeeded', '{\"x\": 1}')",
-        {"id": run_id},
-    )
-    await database.fetch("UPDATE runs SET status = 'succeeded', finished_at = now() WHERE id = %(id)s", {"id": run_id})
-    answer = await waiting
-    assert (answer.status_code, answer.json()) == (200, {"x": 1})
-
-
-async def test_a_failed_result_is_a_problem(mina, hooks, database):
-    """With `respond: result` a run that fails is 502 problem+json with the run and its error."""
-    task, place = await hook(mina, respond="result")
-    waiting = asyncio.create_task(hooks.post(place, json={}))
-    run_id = await first_run(mina, task)
-    await database.fetch(
-        "UPDATE runs SET status = 'failed', finished_at = now(), error = %(error)s::jsonb WHERE id = %(id)s",
-        {"id": run_id, "error": '{"class": "fatal", "code": "http_error", "message": "The service said no"}'},
-    )
-    answer = await waiting
-    assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
-    problem = answer.json()
-    assert (problem["code"], problem["detail"], problem["instance"]) == (
-        "run_failed",
-        "The service said no",
-        "/hooks/…",
-    )
-    assert (problem["run_id"], problem["run_status"]) == (format_id("run", run_id), "failed")
-    assert problem["error"]["code"] == "http_error"
-    assert problem["request_id"]
 
 
 async def test_only_one_spelling_of_a_token_is_the_hook(mina, hooks):

@@ -9,6 +9,7 @@ import pytest
 
 from actors.housekeeping import Housekeeping
 from taske_ray.clock import SystemClock
+from taske_ray.core.fire_keys import key_by_hand, key_from_outside, key_of_replay
 from taske_ray.db import retention
 from taske_ray.db.retention import Retention
 from taske_ray.limits import Limits
@@ -163,7 +164,16 @@ async def test_a_user_keeps_the_newest_runs(world):
 
 @pytest.mark.parametrize(
     ("kind", "key", "days"),
-    [("webhook", "d", 7), ("cron", "2027", 2), ("interval", "2027", 2), ("poll", "i", 30), ("webhook", "manual:1", 1)],
+    [
+        ("webhook", "d", 7),
+        ("webhook", key_from_outside("manual:1"), 7),
+        ("cron", "2027", 2),
+        ("interval", "2027", 2),
+        ("poll", "i", 30),
+        ("poll", key_from_outside("replay:1"), 30),
+        ("webhook", key_by_hand("1"), 1),
+        ("cron", key_of_replay("1"), 1),
+    ],
 )
 async def test_fire_keys_live_on_their_own_terms(world, keep, kind, key, days):
     """A ledger row stays until its term is over and goes then."""
