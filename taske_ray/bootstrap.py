@@ -224,7 +224,7 @@ def task_services(
         tasks=tasks,
         backfills=Backfills(database, tasks=tasks, firing=firing),
         plans=Plans(database, cache=cache, tasks=tasks),
-        explanations=Explanations(database, tasks=tasks, limits=settings.limits),
+        explanations=Explanations(database, tasks=tasks, cache=cache, limits=settings.limits),
         runs=Runs(database, firing=firing, sent=SentRequests(database, cache=cache)),
         resolutions=Resolutions(database, hosts=ports.run_hosts),
         connections=Connections(

@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.core.ids import format_id
-from taske_ray.core.times import format_time, parse_duration
+from taske_ray.core.times import format_time
 from taske_ray.db.database import Database
 from taske_ray.db.history import History
 from taske_ray.db.subscriptions import standing_of
 from taske_ray.db.tasks import StoredTask
 from taske_ray.db.usage import RunOutcome, outcomes_of, usage_of
 from taske_ray.limits import Limits, codes, figures, profiles
+from taske_ray.services.catalog_cache import CapabilityCache
 from taske_ray.services.schedules import next_fires
 from taske_ray.services.tasks import Tasks
 
@@ -56,8 +57,11 @@ _misfires = {
 class Explanations:
     """Answers the question of users whose task was silent."""
 
-    def __init__(self, database: Database, *, tasks: Tasks, limits: Limits = profiles["default"]) -> None:
+    def __init__(
+        self, database: Database, *, tasks: Tasks, cache: CapabilityCache, limits: Limits = profiles["default"]
+    ) -> None:
         self._database = database
+        self._cache = cache
         self._tasks = tasks
         self._limits = limits
         self._history = History(database)
@@ -84,7 +88,7 @@ class Explanations:
             "limits": self._limits_view(used),
             "notes": [
                 *_notes(task, fires, checked=bool(checks)),
-                *_words_of_checks(task, checks),
+                *_words_of_checks(task, checks, await self._every(task)),
                 *_words_of_skips(skips),
                 *_words_of_outcomes(outcomes),
                 *self._words_of_limits(used),
@@ -96,6 +100,13 @@ class Explanations:
         if task.kind != "webhook":
             return None
         return await standing_of(self._database, owner=owner, trigger_id=task.trigger_id)
+
+    async def _every(self, task: StoredTask) -> timedelta:
+        """How often its list is looked at: as the task says, else as the capability does."""
+        if task.kind != "poll":
+            return timedelta()
+        rules = (await self._cache.pinned(task.capability, task.capability_version)).poll
+        return timedelta() if rules is None else rules.interval(task.trigger_spec)
 
     def _limits_view(self, used: dict[str, int]) -> list[dict[str, Any]]:
         """Each limit with its figure, the code of its excess, and how much is used, where that can be counted."""
@@ -129,15 +140,13 @@ def _notes(task: StoredTask, fires: list[datetime], *, checked: bool) -> list[st
     return notes
 
 
-def _words_of_checks(task: StoredTask, checks: Sequence[dict[str, Any]]) -> list[str]:
+def _words_of_checks(task: StoredTask, checks: Sequence[dict[str, Any]], every: timedelta) -> list[str]:
     """A poll whose checks have failed for three intervals, and for a quarter of an hour (durability, 8.4)."""
     if task.kind != "poll" or not task.enabled or not checks:
         return []
     good = [one["checked_at"] for one in checks if "error" not in one["result"]]
     since: datetime = good[0] if good else checks[-1]["checked_at"]  # newest first
-    every = task.trigger_spec.get("every")
-    patience = max(_least_patience, 3 * (parse_duration(every) if every else timedelta()))
-    if task.read_at - since <= patience:
+    if task.read_at - since <= max(_least_patience, 3 * every):
         return []
     return [f"No check has succeeded since {format_time(since)}."]
 

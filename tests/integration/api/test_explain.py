@@ -134,11 +134,20 @@ async def test_explain_says_why_a_task_was_switched_off(mina, database):
     assert (await mina.post(f"/tasks/{task['id']}/enable")).json()["trigger"].get("paused_reason") is None
 
 
-@pytest.mark.parametrize(("minutes", "failed", "told"), [(5, True, False), (20, False, True), (20, True, True)])
-async def test_explain_says_when_a_poll_is_blind(mina, database, minutes, failed, told):
-    """No successful check for three intervals and a quarter of an hour is told; a recent failure alone is not."""
-    params = {"url": "https://example.com/", "key": "id", "every": "PT1M"}
-    document = {"name": "poll", "trigger": {"capability": "http.poll", "params": params}, "actions": ACTIONS}
+@pytest.mark.parametrize(
+    ("capability", "params", "minutes", "failed", "told"),
+    [
+        ("http.poll", {"key": "id", "every": "PT1M"}, 5, True, False),
+        ("http.poll", {"key": "id", "every": "PT1M"}, 20, False, True),
+        ("http.poll", {"key": "id", "every": "PT1M"}, 20, True, True),
+        ("rss.new_item", {}, 40, False, False),
+        ("rss.new_item", {}, 50, False, True),
+    ],
+)
+async def test_explain_says_when_a_poll_is_blind(mina, database, capability, params, minutes, failed, told):
+    """No successful check for three intervals, the task's or the capability's, and a quarter of an hour is told."""
+    params = {"url": "https://example.com/", **params}
+    document = {"name": "poll", "trigger": {"capability": capability, "params": params}, "actions": ACTIONS}
     task = (await mina.post("/tasks", json=document)).json()
     values = {"id": parse_id("trigger", task["trigger"]["id"]), "m": minutes}
     results = [(values["m"], '{"fetched": 0}' if not failed else '{"error": {"code": "x"}}'), (0, '{"error": {}}')]
