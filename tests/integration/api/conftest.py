@@ -165,12 +165,23 @@ async def trail(engine_database):
 
 
 @pytest.fixture
-async def hooks(settings, engine_database, store, hosts, trail, catalog):  # noqa: ARG001 - loaded first
-    """A client of `/hooks`, which has the keys that a replica has."""
+def replica(settings, engine_database, hosts, trail, catalog):  # noqa: ARG001 - loaded first
+    """Call it with a store for a client of `/hooks` of a process that has just begun, with the keys that one has."""
     keyring = Keyring(purpose_keys(_master, purposes=["hooks"]))
-    deliveries = delivery_service(settings, engine_database, keyring, hosts, store, trail)
-    transport = httpx.ASGITransport(app=hooks_app(deliveries, clock=SystemClock(), url=URL), root_path="/hooks")
-    async with httpx.AsyncClient(transport=transport, base_url=f"{URL}/hooks") as client:
+
+    def start(store):
+        deliveries = delivery_service(settings, engine_database, keyring, hosts, store, trail)
+        app = hooks_app(deliveries, clock=SystemClock(), url=URL)
+        transport = httpx.ASGITransport(app=app, root_path="/hooks")
+        return httpx.AsyncClient(transport=transport, base_url=f"{URL}/hooks")
+
+    return start
+
+
+@pytest.fixture
+async def hooks(replica, store):
+    """A client of `/hooks`."""
+    async with replica(store) as client:
         yield client
 
 

@@ -1,9 +1,11 @@
 """Tasks over HTTP: saved, refused with pointers, changed, switched, fired by hand."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from taske_ray.core.ids import parse_id
 
 pytestmark = pytest.mark.integration
 
@@ -138,6 +140,44 @@ async def test_switching(mina, watchers, database):
     assert not off["enabled"]
     assert watchers.nudges == 3
     assert (await mina.post(f"{place}/disable", json={"x": 1})).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("interval", {"every": "PT1H"}, {"every": "PT2H"}),
+        ("cron", {"cron": "0 9 * * *", "timezone": "UTC"}, {"cron": "0 9 * * *", "timezone": "Asia/Seoul"}),
+    ],
+)
+async def test_a_changed_schedule_counts_from_the_edit(mina, database, kind, before, after):
+    """Another name leaves the instants alone; another schedule begins anew, and the trigger stays the same one."""
+    trigger = {"capability": f"system.schedule.{kind}", "params": before}
+    task = await created(mina, WEEKLY | {"trigger": trigger})
+    when = {"id": parse_id("trigger", task["trigger"]["id"])}
+
+    async def clock():
+        text = "SELECT anchor_at, next_fire_at, clock_timestamp() AS now FROM triggers WHERE id = %(id)s"
+        [row] = await database.fetch(text, when)
+        return row["anchor_at"], row["next_fire_at"], row["now"]
+
+    await database.fetch(
+        "UPDATE triggers SET anchor_at = anchor_at - interval '20 min', next_fire_at = clock_timestamp() +"
+        " interval '40 min' WHERE id = %(id)s",
+        when,
+    )
+    anchor, due, edited = await clock()
+    renamed = await mina.put(f"/tasks/{task['id']}", json=WEEKLY | {"trigger": trigger, "name": "Renamed"})
+    assert (renamed.json()["version"], (await clock())[:2]) == (2, (anchor, due))
+    changed = await mina.put(f"/tasks/{task['id']}", json=WEEKLY | {"trigger": trigger | {"params": after}})
+    assert changed.json()["trigger"]["id"] == task["trigger"]["id"]
+    new_anchor, new_due, now = await clock()
+    if kind == "interval":
+        assert edited <= new_anchor <= now
+        assert new_due == new_anchor + timedelta(hours=2)
+    else:
+        assert new_anchor is None
+        assert (new_due.hour, new_due.minute, new_due > now, new_due <= now + timedelta(days=1)) == (0, 0, True, True)
+    assert datetime.fromisoformat(changed.json()["trigger"]["next_fires"][0]) == new_due
 
 
 async def test_running_by_hand(mina, hosts):
