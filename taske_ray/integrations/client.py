@@ -190,7 +190,7 @@ class IntegrationClient:
             renewed = await self._tokens.refused(call.user_id, opened, capability.module)
             if isinstance(renewed, Failed):
                 return replace(renewed, http_status=outcome.http_status, request=outcome.request)
-            if call.run_id:
+            if call.run_id and call.lease_ends_at is not None:
                 return outcome  # of a run: what is sent again is an attempt of its own, made at once (durability, D3)
             opened, outcome = renewed, await self._conversed(capability, call, renewed, send, sending, talk)
         return await self._settled(outcome, opened) if isinstance(outcome, Failed) else outcome
