@@ -182,7 +182,9 @@ class RunHost:
 
     async def _executed(self, run: AssignedRun, recorded: list[RecordedStep]) -> None:
         try:
-            task = await self._tasks.get(self._store, run.task_id, run.task_version)
+            # a version that this process remembers is no reason to go on where another process could not
+            known = not run.orphaned
+            task = await self._tasks.get(self._store, run.task_id, run.task_version) if known else None
             if task is None:
                 gone = {"class": "fatal", "code": "task_deleted", "message": "The task was deleted."}
                 await self._store.advance(Advance(run.run_id, run.fence, "failed", error=gone))

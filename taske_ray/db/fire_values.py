@@ -34,7 +34,7 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class AssignedRun:
-    """A run that its host may start without reading it back."""
+    """A run that its host may start without reading it back; `orphaned`: its task was deleted before."""
 
     run_id: UUID
     host: UUID
@@ -45,6 +45,7 @@ class AssignedRun:
     trigger_id: UUID | None
     input: Any
     depth: int = 0
+    orphaned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

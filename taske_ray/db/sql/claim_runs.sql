@@ -89,5 +89,6 @@ taken AS (
     RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input, r.depth
 )
 -- One row at least: how far it came is told although nothing was taken.
-SELECT taken.*, (SELECT user_id FROM queued ORDER BY wrapped DESC, user_id DESC LIMIT 1) AS reached
+SELECT taken.*, (SELECT t.id FROM tasks t WHERE t.id = taken.task_id) IS NULL AS orphaned,
+       (SELECT user_id FROM queued ORDER BY wrapped DESC, user_id DESC LIMIT 1) AS reached
 FROM (SELECT) one LEFT JOIN taken ON true

@@ -9,4 +9,5 @@ WITH locked AS (
 UPDATE runs r SET status = 'running', owner = %(owner)s, assigned_at = clock_timestamp(), fence = r.fence + 1,
                   claims = r.claims + 1
 FROM locked l WHERE r.id = l.id
-RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input, r.depth
+RETURNING r.id AS run_id, r.owner AS host, r.fence, r.user_id, r.task_id, r.task_version, r.trigger_id, r.input, r.depth,
+          (SELECT t.id FROM tasks t WHERE t.id = r.task_id) IS NULL AS orphaned

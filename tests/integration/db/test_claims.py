@@ -22,6 +22,22 @@ async def test_a_claim_takes_due_runs_with_a_new_fence(world):
         assert (run.host, run.fence, run.input) == (host, 1, row["input"])
 
 
+@pytest.mark.parametrize("way", ["claim", "claim_suspects", "unstarted"])
+async def test_whoever_takes_a_run_is_told_that_its_task_is_gone(world, way):
+    """Claimed, alone or after a lost nudge, a run of a deleted task is marked, and one of another task is not."""
+    kept, gone, host = await world.trigger(), await world.trigger(), await world.host()
+    store, runs = world.store(host), {}
+    for trigger in (kept, gone):
+        [runs[trigger]] = await world.queued(trigger, 1)
+    if way == "unstarted":
+        assert len(await store.claim(most=10)) == 2
+        await world.rows("UPDATE runs SET assigned_at = clock_timestamp() - interval '3 s'")
+    await world.rows("UPDATE runs SET crashes = %(n)s", n=2 if way == "claim_suspects" else 0)
+    await world.rows("DELETE FROM tasks WHERE id = %(id)s", id=gone.task_id)
+    taken = await (store.unstarted() if way == "unstarted" else getattr(store, way)(most=10))
+    assert {run.run_id: run.orphaned for run in taken} == {runs[kept]: False, runs[gone]: True}
+
+
 async def test_a_claim_is_fair_by_user(world):
     """Thirty runs of one user behind three hundred of another are all claimed within the first ninety claims."""
     flood, late, host = await world.trigger(), await world.trigger(), await world.host()
