@@ -34,12 +34,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Answer:
-    """How one request is answered. `cut`: read it and hang up; `hang`: never answer; `megabytes`: of body."""
+    """How one request is answered. `cut`: read it, hang up; `hang`: never; `after_s`: so late; `megabytes`: of body."""
 
     body: Any = field(default_factory=lambda: {"ok": True})
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     gate: Gate | None = None
+    after_s: float = 0.0
     cut: bool = False
     hang: bool = False
     megabytes: int = 0
@@ -131,6 +132,7 @@ class Receiver:
         self.received.append(request)
         if answer.gate is not None:
             await answer.gate.wait()
+        await asyncio.sleep(answer.after_s)
         if answer.hang:
             await asyncio.Event().wait()
         if answer.cut:
