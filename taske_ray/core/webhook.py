@@ -14,10 +14,13 @@ from typing import Any, Literal
 from taske_ray.core.depth import depth_header, read_depth
 from taske_ray.core.redaction import Redactor, mask_headers
 from taske_ray.core.signature import is_genuine, reads_body
+from taske_ray.core.size import is_larger, mib
 from taske_ray.core.storable import storable
 from taske_ray.errors import TemplateError
 
 longest_key_bytes = 255
+most_events, _most_mib = 1_000, 16
+"""What one delivery may hold: all of it is recorded in one transaction."""
 _default_key_headers = ("webhook-id", "idempotency-key")
 
 
@@ -241,7 +244,12 @@ def _events(delivery: Delivery, rules: Reception, scope: Mapping[str, Any]) -> t
         return (_event(delivery, rules, scope, ""),)
     items = rules.split.evaluate(scope)
     items = [] if items is None else items if isinstance(items, list) else [items]
-    return tuple(_event(delivery, rules, {**scope, "item": item}, f":{index}") for index, item in enumerate(items))
+    if len(items) > most_events:
+        raise _UnreadableError("too_many_events", f"The delivery holds more than {most_events} events.")
+    events = tuple(_event(delivery, rules, {**scope, "item": item}, f":{index}") for index, item in enumerate(items))
+    if is_larger([event.output for event in events], _most_mib * mib):
+        raise _UnreadableError("events_too_large", f"The delivery's events are larger than {_most_mib} MiB together.")
+    return events
 
 
 def _event(delivery: Delivery, rules: Reception, scope: Mapping[str, Any], suffix: str) -> Event:

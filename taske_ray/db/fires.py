@@ -25,7 +25,7 @@ from taske_ray.db.group_commit import GroupCommit
 from taske_ray.limits import Limits, profiles
 
 _refusals = ("gone", "full", "spent")
-_deliveries_together = 20
+_deliveries_together = 10
 
 
 class FireStore:

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from taske_ray.core.ids import format_id, parse_id
+from taske_ray.db import queries
 from taske_ray.errors import Unavailable
 from taske_ray.services import deliveries
 from tests.facts import until
@@ -94,7 +95,7 @@ async def test_a_run_that_needs_a_decision_is_no_result(mina, hooks, database):
     waiting = asyncio.create_task(hooks.post(place, json={}))
     run_id = await first_run(mina, task)
     await database.fetch("UPDATE runs SET status = 'needs_attention' WHERE id = %(id)s", {"id": run_id})
-    answer = await waiting
+    answer = await asyncio.wait_for(waiting, 15)  # and not when patience ends
     assert (answer.status_code, answer.json()) == (202, {"run_id": format_id("run", run_id)})
 
 
@@ -127,21 +128,30 @@ def power(database_url, postgres_server):
     switch(on=True)
 
 
-async def test_a_database_that_goes_away_meanwhile_is_waited_for(mina, hooks, database, engine_database, power):
+@pytest.fixture
+def vain_looks(engine_database, monkeypatch):
+    """The looks for a run that found no database."""
+    found, fetch = [], engine_database.fetch
+
+    async def watched(statement, *given, **named):
+        try:
+            return await fetch(statement, *given, **named)
+        except Unavailable:
+            if statement is queries.read_run:
+                found.append(statement)
+            raise
+
+    monkeypatch.setattr(engine_database, "fetch", watched)
+    return found
+
+
+async def test_a_database_that_goes_away_meanwhile_is_waited_for(mina, hooks, database, vain_looks, power):
     """Who waits for a result gets it when the database is back, in time, and not a word of its absence."""
     task, place = await hook(mina)
     waiting = asyncio.create_task(hooks.post(place, json={}))
     run_id = await first_run(mina, task)
     power(on=False)
-
-    async def is_away():
-        try:
-            await engine_database.fetch("SELECT 1")
-        except Unavailable:
-            return True
-
-    await until(is_away, 10, "the database to be away")
-    assert not waiting.done()
+    await until(lambda: vain_looks, 10, "a look in vain")
     power(on=True)
     await until(lambda: succeed(database, run_id), 20, "the database to be back", despite=(Unavailable,))
     answer = await waiting

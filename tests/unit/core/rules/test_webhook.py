@@ -298,6 +298,22 @@ def test_unverified_handshakes_that_cannot_be_evaluated_do_not_hold():
     assert receive(delivery(), rules, now).reason == "invalid_signature"
 
 
+@pytest.mark.parametrize(
+    ("items", "output", "code"),
+    [
+        (1_000, literal(1), None),
+        (1_001, literal(1), "too_many_events"),
+        (17, literal("x" * 1024 * 1024), "events_too_large"),
+        (1, literal("x" * 20 * 1024 * 1024), "events_too_large"),
+    ],
+)
+def test_what_one_delivery_may_hold(items, output, code):
+    """More than a thousand events, or larger ones than 16 MiB together, are invalid as a whole."""
+    found = receive(delivery(), Reception(split=literal([0] * items), output=output), now)
+    assert (found.code if isinstance(found, Rejected) else None) == code
+    assert code or len(found.events) == items
+
+
 def test_filter_and_split():
     """False: filtered. An array gives one event each, ids told apart; an empty one none."""
     rules = {"split": Template(lambda scope: scope["req"]["body"]), "output": Template(lambda scope: scope["item"])}
