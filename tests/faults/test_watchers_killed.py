@@ -29,16 +29,20 @@ def ask(stand):
         yield lambda statement: connection.execute(statement).fetchone()
 
 
+def kill_before_next(ask):
+    """Kill the watcher host right before the schedule's next instant."""
+    (due,) = ask("SELECT next_fire_at FROM triggers WHERE next_fire_at IS NOT NULL")
+    wait_until(lambda: ask("SELECT clock_timestamp()")[0] >= due - BEFORE, 2 * EVERY_S, "the moment", again_s=0.01)
+    os.kill(*ask(WATCHER), signal.SIGKILL)
+
+
 def test_each_instant_is_one_run_whenever_its_watcher_dies(stand, ask):
     """Thirty instants, each watched by a process that is killed 200 ms before it."""
     schedule = {"capability": "system.schedule.interval", "params": {"every": f"PT{EVERY_S}S"}}
     stand.task(schedule, "{{ trigger.output.scheduled_at }}")
     for number in range(KILLS):
-        (due,) = ask("SELECT next_fire_at FROM triggers WHERE next_fire_at IS NOT NULL")
-        wait_until(lambda: ask("SELECT clock_timestamp()")[0] >= due - BEFORE, 2 * EVERY_S, "the moment", again_s=0.01)
-        (pid,) = ask(WATCHER)
-        os.kill(pid, signal.SIGKILL)
-        stand.until(lambda: len(stand.runs()) > number, 30, f"the run of {due}")
+        kill_before_next(ask)
+        stand.until(lambda before=number: len(stand.runs()) > before, 30, "the run of the instant")
     stand.ask("POST", f"/api/v1/tasks/{stand.tasks[0]}/disable")
     stand.until(lambda: all(run.status == "succeeded" for run in stand.runs()), 60, "every run's end")
     verdict = stand.judged(schedule=stand.schedule(EVERY_S))
