@@ -9,7 +9,8 @@ WITH asked AS (
 ),
 live AS (
     SELECT r.id, CASE WHEN r.cancel_requested_at IS NOT NULL AND a.status IN ('waiting', 'running', 'needs_attention')
-                      THEN 'cancelled' ELSE a.status END AS status, a.available_at, a.error::jsonb AS error, r.cancel_requested_at IS NOT NULL AS cancelled,
+                      THEN 'cancelled' ELSE a.status END AS status,
+           a.available_at, a.error::jsonb AS error, r.cancel_requested_at IS NOT NULL AS cancelled,
            a.progressed, r.assigned_at IS NOT NULL AS fresh,
            a.progressed AND (r.claims > 1 OR r.crashes > 0) AS cleared    -- one claim is the one that got on
     FROM runs r JOIN asked a ON r.id = a.run_id
