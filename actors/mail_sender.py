@@ -7,7 +7,7 @@ counts only for the claim that it belongs to (durability, 6.11).
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from taske_ray.core.redaction import Redactor
@@ -51,11 +51,12 @@ class MailSender:
         if self._now_s() + self._limit_s > mail.claimed_until:
             _log.warning("a mail was claimed too long ago to be sent now; it is due again when its claim is over")
             return False
-        error = await self._send(mail)
-        await self._outbox.settle(mail, error=error)
+        error, refused = await self._send(mail)
+        await self._outbox.settle(mail, error=error, refused=refused)
         return error is None
 
-    async def _send(self, mail: DueMail) -> str | None:
+    async def _send(self, mail: DueMail) -> tuple[str | None, Sequence[str]]:
+        """What went wrong, and for which recipients if not for all."""
         message = Mail(
             to=mail.recipients,
             subject=mail.subject,
@@ -68,9 +69,9 @@ class MailSender:
             async with asyncio.timeout(self._limit_s):
                 refused = await send_mail(self._smtp_url, message)
         except TimeoutError:
-            return "The mail server did not take the mail in time."
+            return "The mail server did not take the mail in time.", ()
         except Exception as error:  # noqa: BLE001 - whatever the server said, the mail is tried again
             told = self._redactor.text(str(error))
             _log.warning("a mail was not sent: %s", told)
-            return told[:500]
-        return f"refused for {', '.join(refused)}" if refused else None
+            return told[:500], ()
+        return (f"refused for {', '.join(refused)}" if refused else None), refused

@@ -1,5 +1,6 @@
 """The mail outbox from its sender's side: claim what is due, say what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -37,10 +38,11 @@ class MailOutbox:
         rows = await self._database.fetch(queries.claim_mails, {"most": most})
         return [DueMail(**{**row, "recipients": tuple(row["recipients"])}) for row in rows]
 
-    async def settle(self, mail: DueMail, *, error: str | None) -> None:
+    async def settle(self, mail: DueMail, *, error: str | None, refused: Sequence[str] = ()) -> None:
         """The mail was accepted by the server (None), or refused; the tenth refusal is final.
 
-        It only counts while nobody has claimed the mail after this claim.
+        `refused`: for whom, when others were given it; from now on it is for them alone. It only counts while nobody
+        has claimed the mail after this claim.
         """
-        values = {"id": mail.id, "attempt": mail.attempts, "error": error}
+        values = {"id": mail.id, "attempt": mail.attempts, "error": error, "refused": list(refused) or None}
         await self._database.fetch(queries.settle_mail, values)

@@ -84,3 +84,20 @@ async def test_a_mail_whose_claim_may_end_before_it_is_sent_is_left_alone(world,
         await sender(outbox, inbox.url, now_s=lambda: time.time() + 20).work()
         assert inbox.envelopes == []
     assert await standing(world) == [("queued", 0, None, 7), ("queued", 1, None, 5)]
+
+
+async def test_who_took_a_mail_does_not_get_it_again(world, outbox):
+    """Refused for one of three, it is tried again for that one alone."""
+    await world.rows("DELETE FROM mails")
+    await world.rows(
+        "INSERT INTO mails (id, recipients, subject, body_text, purpose) VALUES (%(id)s, %(to)s, 's', 't', 'action')",
+        id=new_id(),
+        to=["a@example.com", "Nobody <nobody@example.com>", "b@example.com"],
+    )
+    async with receiving() as inbox:
+        for _ in range(3):
+            await sender(outbox, inbox.url).work()
+            await world.rows("UPDATE mails SET available_at = clock_timestamp(), attempts = 0")
+        assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [["a@example.com", "b@example.com"]]
+    (row,) = await world.rows("SELECT status, recipients FROM mails")
+    assert (row["status"], row["recipients"]) == ("queued", ["nobody@example.com"])
