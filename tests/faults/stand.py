@@ -42,7 +42,7 @@ class Stand:
         self.http.close()
 
     def whole(self, within_s=90):
-        """Return when every part of the service answers, and two run hosts are live."""
+        """Return when every part of the service answers."""
         wait_until(
             lambda: self.http.get("/readyz").status_code == 200, within_s, "being ready", despite=httpx.HTTPError
         )
@@ -139,10 +139,10 @@ class Stand:
         """The process that executes this test's run (`run`), or that makes its call (`client`); None: nobody's."""
         return Witness(self.service.database_dir, self.tasks).holder(part)
 
-    def kill_holder(self, part):
-        """End that process as it stands; its id."""
+    def kill_holder(self, part, how=signal.SIGKILL):
+        """End that process as it stands, or stop it; its id."""
         pid = self.holder(part)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
         return pid
 
     def schedule(self, every_s):

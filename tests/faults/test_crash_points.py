@@ -5,10 +5,10 @@ import pytest
 from taske_ray.core.retry import refusal_codes
 from tests.cluster.receiver import Answer
 from tests.faults.oracle import STEPS
+from tests.faults.scenes import REFUSED, fired, run_by_hand, schedule_holds, shop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240, func_only=True)]
 
-EVERY_SECOND = {"capability": "system.schedule.interval", "params": {"every": "PT1S"}}
 RESUME_S = 45
 
 
@@ -57,18 +57,12 @@ def test_a_hook_dies_after_its_commit(stand):
 @pytest.mark.parametrize("label", ["C4", "C5"])
 def test_a_watcher_dies_while_it_fires(stand, label):
     """C4, C5: before the commit nothing happened, after it the run goes on; no instant fires twice or goes missing."""
-    task = stand.task(EVERY_SECOND, "{{ trigger.output.scheduled_at }}")
-    stand.until(lambda: len(stand.received(3)) >= 2, 30, "firing")
+    task = fired(stand)
     stand.arm(label)
     stand.died(label)
     before = len(stand.received(3))
     stand.until(lambda: len(stand.received(3)) >= before + 3, RESUME_S, "firing again")
-    stand.ask("POST", f"/api/v1/tasks/{task['id']}/disable")
-    stand.until(lambda: all(run.status == "succeeded" for run in stand.runs()), 60, "every run's end")
-    schedule = stand.schedule(1)
-    verdict = stand.judged(*schedule.due, schedule=schedule)
-    assert verdict.holds, verdict.wrong
-    assert (verdict.lost, verdict.unexplained) == (0, 0)
+    schedule_holds(stand, task)
 
 
 @pytest.mark.parametrize("label", ["C6", "C7"])
@@ -238,28 +232,6 @@ def test_a_host_dies_behind_a_checkpoint(stand, label, step):
     assert verdict.holds, verdict.wrong
 
 
-REFUSED = Answer({"error": "invalid_client"}, status=401)
-
-
-def shop(stand, tokens, module):
-    """A module whose connections get a token at `tokens`, and a task of one step with such a connection."""
-    host = tokens.split("/")[2]
-    request = {"method": "POST", "url": stand.receiver.serve(), "body": {"a": 1}}
-    auth = {"id": "robot", "type": "oauth2_client_credentials", "oauth": {"token_url": tokens}}
-    post = {"capability": f"{module}.post", "kind": "action", "name": "Post", "request": request}
-    document = {"module": module, "name": "Shop", "allowed_hosts": [host], "auth": [auth]}
-    document["capabilities"] = [{**post, "idempotency": {"class": "keyed"}}]
-    stand.ask("PUT", f"/api/v1/admin/modules/{module}", document)
-    fields = {"client_id": "robot", "client_secret": "robot-s3cret"}
-    made = {"module": module, "auth": "robot", "name": "Robot", "fields": fields}
-    connection = stand.ask("POST", "/api/v1/connections", made)["id"]
-    actions = [{"capability": f"{module}.post", "connection": connection}]
-    task = {"name": "c15", "trigger": {"capability": "system.manual"}, "actions": actions}
-    saved = stand.ask("POST", "/api/v1/tasks", task)
-    stand.tasks.append(saved["id"])
-    return connection, saved["id"]
-
-
 @pytest.mark.parametrize("works", [True, False], ids=["works", "refused"])
 def test_a_client_dies_with_new_tokens_in_hand(stand, works):
     """C15: one further request for tokens, however often runs need one; then it works, or the connection is over."""
@@ -267,12 +239,10 @@ def test_a_client_dies_with_new_tokens_in_hand(stand, works):
     tokens = stand.receiver.serve(Answer({"access_token": "lost", "expires_in": 3600}), second, REFUSED)
     connection, task = shop(stand, tokens, "shopworks" if works else "shoprefused")
     stand.arm("C15")
-    run_id = stand.ask("POST", f"/api/v1/tasks/{task}/run", {})["run_id"]
+    run_id = run_by_hand(stand, task)
     stand.died("C15")
     statuses_of_runs = [stand.ended(run_id, RESUME_S)["status"]]
-    for _ in range(2):
-        again = stand.ask("POST", f"/api/v1/tasks/{task}/run", {})["run_id"]
-        statuses_of_runs.append(stand.ended(again, RESUME_S)["status"])
+    statuses_of_runs += [stand.ended(run_by_hand(stand, task), RESUME_S)["status"] for _ in range(2)]
     assert statuses_of_runs == (["succeeded"] * 3 if works else ["failed"] * 3)
     assert len(stand.receiver.at(tokens)) == 2
     found = stand.ask("GET", f"/api/v1/connections/{connection}")

@@ -1,7 +1,7 @@
 """Changes the product from outside, in every process that starts with this on its path: false promises, a false clock.
 
 Python imports a `sitecustomize` by itself. `SABOTAGE` names what to break; the product has no switch for it. Only names
-that tests use are known here (in `test_negative_controls.py`, `test_stopped_processes.py`, `test_clock_jumps.py`), and
+that tests use are known here (in `test_negative_controls.py`, `test_woken_processes.py`, `test_clock_jumps.py`), and
 each break is a few lines.
 """
 
