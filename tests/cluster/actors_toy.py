@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 
 from actors import cluster
 from actors.hosts import Hosts
@@ -31,8 +32,10 @@ class Toy:
         """Breaks a rule of ours."""
         raise Invalid.at("/x", "required", "x is required")
 
-    async def die(self):
-        """Ends its process."""
+    async def die(self, note):
+        """Leaves a note that it was asked, and ends its process."""
+        with note.open("a") as file:
+            file.write("asked\n")
         os._exit(1)
 
 
@@ -43,7 +46,7 @@ async def until(hosts, count):
     return found
 
 
-async def scenario():
+async def scenario(note):
     """The facts that the test asserts, by name."""
     facts = {}
     first, again = [await cluster.spawn_supervisor(Toy, "s") for _ in range(2)]
@@ -58,12 +61,13 @@ async def scenario():
     facts["given"] = (await cluster.call(one.handle, "told"))[0]
     before = (await cluster.call(one.handle, "told"))[2]
     try:
-        await cluster.call(one.handle, "die")
+        await cluster.call(one.handle, "die", note)
     except cluster.ActorLost as lost:
         facts["lost"] = lost.code
     one, two = await until(hosts, 2)
     _, starts, after = await cluster.call(one.handle, "told")
     facts["restarted"] = [starts, before != after]
+    facts["asked to die"] = len(note.read_text().splitlines())
     await cluster.kill(two.name)
     facts["respawned"] = len(await until(hosts, 2))
     facts["fewer"] = [host.name for host in await until(hosts, 1)]
@@ -77,4 +81,4 @@ if __name__ == "__main__":
     options = {"num_cpus": 4, "include_dashboard": False, "object_store_memory": 80 * 2**20}
     with lean():
         cluster.connect("local", _node_ip_address="127.0.0.1", _temp_dir=sys.argv[1], **options)
-    sys.stdout.write(json.dumps(asyncio.run(scenario())) + "\n")
+    sys.stdout.write(json.dumps(asyncio.run(scenario(Path(sys.argv[1], "note")))) + "\n")
