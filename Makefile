@@ -44,7 +44,7 @@ test-integration: $(DEV) ## The tests on a real PostgreSQL
 	$(PY) -m pytest -m integration
 
 test-cluster: $(DEV) ## The tests on a real Ray and on a whole service
-	$(PY) -m pytest -m "cluster or e2e"
+	$(PY) -m pytest -m "(cluster or e2e) and not faults"
 
 faults: $(DEV) ## Processes frozen, restarted and woken, then the campaign: half an hour; ARGS="--seed 1"
 	$(PY) -m pytest -m faults

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,21 @@ def receiver():
 @pytest.fixture(scope="session")
 def service(receiver):
     """One service for all crash points: a process that dies there is replaced before the next one."""
+    with _started(receiver, TASKE_RUN_HOSTS="2") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def service_of_one_host(receiver):
+    """The same, but where a run host dies, no other is there until it was replaced."""
+    with _started(receiver, TASKE_RUN_HOSTS="1") as found:
+        yield found
+
+
+@contextmanager
+def _started(receiver, **settings):
     place = Path(tempfile.mkdtemp(prefix="taske-c-"))
-    with temporary(Stub(0, receiver.port), TASKE_RUN_HOSTS="2", TASKE_CRASH_DIR=str(place)) as found:
+    with temporary(Stub(0, receiver.port), TASKE_CRASH_DIR=str(place), **settings) as found:
         found.crash_dir = place
         found.start()
         found.create_account()
@@ -32,9 +46,9 @@ def service(receiver):
 
 
 @pytest.fixture
-def stand(service, receiver):
-    """The service, whole again, for one test."""
-    with Stand(service, receiver) as found:
+def stand(request, receiver):
+    """The service, whole again, for one test; another than `service` where a test's parameter names it."""
+    with Stand(request.getfixturevalue(getattr(request, "param", "service")), receiver) as found:
         found.whole()
         yield found
         found.disarm()

@@ -11,6 +11,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240, func_only=True)]
 
 RESUME_S = 45
 
+with_two_hosts_and_with_one = pytest.mark.parametrize(
+    "stand",
+    [
+        pytest.param("service", id="two hosts"),
+        pytest.param("service_of_one_host", id="one host", marks=pytest.mark.faults),
+    ],
+    indirect=True,
+)
+
 
 def statuses(run, step):
     """The states of a step's attempts."""
@@ -82,6 +91,7 @@ def test_a_watcher_dies_over_a_page(stand, label):
     assert len(stand.runs()) == 4
 
 
+@with_two_hosts_and_with_one
 @pytest.mark.parametrize("idempotent", [True, False], ids=["keyed", "ask"])
 def test_a_host_dies_before_the_intent(stand, idempotent):
     """C8: nothing was meant to be sent yet, so whoever takes the run over sends it once, whatever the call's class."""
@@ -96,6 +106,7 @@ def test_a_host_dies_before_the_intent(stand, idempotent):
     assert stand.judged().holds
 
 
+@with_two_hosts_and_with_one
 @pytest.mark.parametrize("idempotent", [True, False], ids=["keyed", "ask"])
 def test_a_host_dies_between_intent_and_call(stand, idempotent):
     """C9: its client lives and never had the call, so even one that may not be repeated is sent, once."""
@@ -110,6 +121,7 @@ def test_a_host_dies_between_intent_and_call(stand, idempotent):
     assert verdict.holds, verdict.wrong
 
 
+@with_two_hosts_and_with_one
 def test_a_client_dies_before_it_sends(stand):
     """C9 in the client: nobody can know, so the attempt is unknown and the step is sent again under its one key."""
     hook = stand.hook()
@@ -123,6 +135,7 @@ def test_a_client_dies_before_it_sends(stand):
     assert stand.judged().holds
 
 
+@with_two_hosts_and_with_one
 @pytest.mark.parametrize("idempotent", [True, False], ids=["keyed", "ask"])
 def test_a_host_dies_while_its_call_is_out(stand, idempotent):
     """C10: the client goes on with the call, and who takes the run over is told its outcome: n = 1, none unknown."""
@@ -141,6 +154,7 @@ def test_a_host_dies_while_its_call_is_out(stand, idempotent):
     assert verdict.holds, verdict.wrong
 
 
+@with_two_hosts_and_with_one
 def test_a_client_dies_while_its_call_is_out(stand):
     """C10 in the client: the request arrived and nobody will read its answer; it is sent again under the same key."""
     gate = stand.receiver.gate()
@@ -158,6 +172,7 @@ def test_a_client_dies_while_its_call_is_out(stand):
     assert verdict.explained == 1
 
 
+@with_two_hosts_and_with_one
 def test_a_client_dies_while_a_call_is_out_that_may_not_be_repeated(stand):
     """C10 under `ask`: nobody can know, so the run waits for a person, and nothing is sent twice."""
     gate = stand.receiver.gate()
@@ -172,6 +187,7 @@ def test_a_client_dies_while_a_call_is_out_that_may_not_be_repeated(stand):
     assert [stand.count("C10a", step) for step in STEPS] == [1, 0, 0]
 
 
+@with_two_hosts_and_with_one
 def test_a_client_dies_with_an_answer_in_hand(stand):
     """C11 in the client: the request arrived and its answer died; it is sent again under the same key."""
     hook = stand.hook()
@@ -187,6 +203,7 @@ def test_a_client_dies_with_an_answer_in_hand(stand):
     assert verdict.explained == 1
 
 
+@with_two_hosts_and_with_one
 def test_a_client_dies_with_the_answer_of_a_call_that_may_not_be_repeated(stand):
     """C11 under `ask`: nobody can know, so the run waits for a person, and nothing is sent twice."""
     hook = stand.hook(idempotent=False)
@@ -198,6 +215,7 @@ def test_a_client_dies_with_the_answer_of_a_call_that_may_not_be_repeated(stand)
     assert [stand.count("C11a", step) for step in STEPS] == [1, 0, 0]
 
 
+@with_two_hosts_and_with_one
 @pytest.mark.parametrize("idempotent", [True, False], ids=["keyed", "ask"])
 def test_a_host_dies_with_an_answer_in_hand(stand, idempotent):
     """C11: the client still has the outcome, which is adopted: n = 1 and nothing is unknown in the end."""
@@ -211,6 +229,7 @@ def test_a_host_dies_with_an_answer_in_hand(stand, idempotent):
     assert stand.judged().holds
 
 
+@with_two_hosts_and_with_one
 @pytest.mark.parametrize(
     ("label", "step"), [("C12", 1), ("C13", 1), ("C12", 3), ("C13", 3)], ids=["C12", "C13", "C14", "C14 read"]
 )
