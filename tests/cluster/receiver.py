@@ -6,6 +6,7 @@ half of the answers are ones that no framework gives: none at all, half of one, 
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import json
 import threading
@@ -49,7 +50,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came; `at` in seconds of the machine's monotonic clock, `number` over all addresses."""
+    """One request as it came; `at` in seconds of the machine's monotonic clock, `number` over all addresses.
+
+    `digest` is of the body's bytes.
+    """
 
     number: int
     at: float
@@ -57,6 +61,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: Any
+    digest: str
 
     @property
     def key(self):
@@ -146,9 +151,10 @@ class Receiver:
         pairs = (line.split(":", 1) for line in head[1:] if line)
         headers = {name.lower(): value.strip() for name, value in pairs}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
+        digest = hashlib.sha256(body).hexdigest()
         with contextlib.suppress(ValueError):
             body = json.loads(body)
-        return Received(next(self._numbers), time.monotonic(), method, path, headers, body)
+        return Received(next(self._numbers), time.monotonic(), method, path, headers, body, digest)
 
     async def _write(self, writer, answer):
         raw = json.dumps(answer.body).encode() if answer.raw is None else answer.raw

@@ -26,12 +26,17 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A request at the receiver: its Idempotency-Key, which event and step its body names, when it was read."""
+    """A request at the receiver: its Idempotency-Key, which event and step its body names, when it was read.
+
+    `path` is where it went, `body` the hash of what it brought, byte for byte.
+    """
 
     key: str
     event: str
     step: int
     at: float
+    path: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +155,21 @@ class _Case:
             self.of[receipt.event, receipt.step].append(receipt)
 
     def one_key_per_step(self) -> None:
-        """O1: whatever the attempts, hosts and restarts, a step of an event has one key, and a key one step."""
+        """O1: whatever the attempts, hosts and restarts, a step of an event has one key, a key one step and content.
+
+        A service that knows a key compares what came with it, and refuses what differs.
+        """
         for (event, step), receipts in self.of.items():
             if len({receipt.key for receipt in receipts}) > 1:
                 self.wrong["O1"].append(f"step {step} of {event} came under several keys")
         owners = {(receipt.key, receipt.event, receipt.step) for receipt in self.receipts}
         shared = Counter(key for key, _, _ in owners)
-        self.wrong["O1"] += [f"{key} stands for several steps" for key, count in shared.items() if count > 1]
-        if not self.wrong["O1"]:
-            del self.wrong["O1"]
+        contents = Counter(key for key, _, _ in {(one.key, one.path, one.body) for one in self.receipts})
+        for key in shared:
+            if shared[key] > 1:
+                self.wrong["O1"].append(f"{key} stands for several steps")
+            if contents[key] > 1:
+                self.wrong["O1"].append(f"{key} came with {contents[key]} contents")
 
     def no_stranger(self) -> None:
         """O2: what arrives belongs to an event that was offered or fell due and to a step of it, and has its key."""

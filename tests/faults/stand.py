@@ -151,7 +151,11 @@ class Stand:
 
     def receipts(self):
         """What came to the receiver, for the oracle."""
-        return [Receipt(one.key, one.body["event"], step, one.at) for step in STEPS for one in self.received(step)]
+        return [
+            Receipt(one.key, one.body["event"], step, one.at, one.path, one.digest)
+            for step in STEPS
+            for one in self.received(step)
+        ]
 
     def judged(self, *events, schedule=None):
         """The oracle's verdict over this test's task; `events` came from no sender."""

@@ -134,6 +134,14 @@ def test_repeating_one_in_500_under_a_new_key_is_seen():
     assert {"O1", "O3"} <= verdict.wrong.keys()
 
 
+@pytest.mark.parametrize("other", [{"body": "other"}, {"path": "/other"}], ids=["body", "path"])
+def test_another_content_under_the_same_key_is_seen(other):
+    """A repetition that is explained, but brings another body or goes elsewhere, breaks O1."""
+    good = tried(story(), LOST, DONE)
+    again = replace(good.receipts[0], at=1.5, **other)
+    assert set(judge(replace(good, receipts=[*good.receipts, again])).wrong) == {"O1"}
+
+
 def test_repeating_one_in_500_without_a_reason_is_seen():
     """A repetition under the same key, with no attempt on record that explains it, breaks O3."""
     good = story()
