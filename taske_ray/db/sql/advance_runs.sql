@@ -31,7 +31,7 @@ closed_attempts AS (
 ),
 steps_written AS (      -- closed, skipped, or opened with its rendered input; opened again after a retry: input stays
     INSERT INTO steps (run_id, step, key, capability, status, input, output, error, finished_at)
-    SELECT s.run_id, s.step, s.key, s.capability, s.status, s.input::jsonb, s.output::jsonb, s.error::jsonb,
+    SELECT s.run_id, s.step, s.key, s.capability, s.status, s.input::json, s.output::jsonb, s.error::jsonb,
            CASE WHEN s.status <> 'running' THEN clock_timestamp() END
     FROM unnest(%(step_runs)s::uuid[], %(step_steps)s::smallint[], %(step_keys)s::text[], %(step_capabilities)s::text[],
                 %(step_statuses)s::text[], %(step_inputs)s::text[], %(step_outputs)s::text[], %(step_errors)s::text[])

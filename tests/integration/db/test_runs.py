@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from taske_ray.clock import new_id
@@ -34,6 +35,16 @@ async def test_checkpoint_and_next_intent_are_one_write(world, owned):
     assert (one.status, one.input, one.output) == ("succeeded", {"step": 1}, {"id": 7})
     assert (two.key, two.status, two.input, two.output) == ("mail", "running", {"to": "x"}, None)
     assert (one.attempts[0]["http_status"], two.attempts[0]["finished_at"]) == (201, None)
+
+
+async def test_an_input_is_kept_as_it_was_written(owned):
+    """Whoever sends a step again sends the same bytes: order and numbers are those of the first time (D3)."""
+    store, run = owned
+    written_once = {"zeta": 1, "a": {"long": 1e20, "b": -0.0, "c": 1.5, "é": [1e16, 1e-7, 2**53]}}
+    step = StepWritten(1, "post", "http.request", "running", input=written_once)
+    await store.advance(Advance(run.run_id, run.fence, steps=(step,), opened=(AttemptOpened(1, 1, "key"),)))
+    [one] = (await store.steps([run.run_id]))[run.run_id]
+    assert orjson.dumps(one.input) == orjson.dumps(written_once)
 
 
 async def test_a_checkpoint_clears_the_counts_and_an_intent_does_not(world, owned):
