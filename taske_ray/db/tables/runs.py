@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, SmallInteger, Text
+from sqlalchemy import JSON, BigInteger, SmallInteger, Text
 from sqlmodel import Field, SQLModel
 
 from taske_ray.db.tables.columns import instant, json_value
@@ -49,7 +49,7 @@ class Step(SQLModel, table=True):
     key: str = Field(sa_type=Text)
     capability: str = Field(sa_type=Text)
     status: str = Field(sa_type=Text)
-    input: Any = json_value(default=None, nullable=True)
+    input: Any = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
     output: Any = json_value(default=None, nullable=True)
     error: Any = json_value(default=None, nullable=True)
     started_at: datetime | None = instant(default=True)
