@@ -121,7 +121,7 @@ def accounts_hold(timed):
 def attempts(*stands):
     """How many attempts there were, by their state."""
     return Counter(
-        one for stand in stands for run in stand.runs() for states in run.attempts.values() for one in states
+        one.status for stand in stands for run in stand.runs() for tries in run.attempts.values() for one in tries
     )
 
 
