@@ -46,7 +46,7 @@ test-integration: $(DEV) ## The tests on a real PostgreSQL
 test-cluster: $(DEV) ## The tests on a real Ray and on a whole service
 	$(PY) -m pytest -m "(cluster or e2e) and not faults"
 
-faults: $(DEV) ## Processes frozen, restarted and woken, then the campaign: half an hour; ARGS="--seed 1"
+faults: $(DEV) ## Processes frozen, restarted and woken, then the campaign: three quarters of an hour; ARGS="--seed 1"
 	$(PY) -m pytest -m faults
 	$(PY) -m tests.faults.campaign --seconds 600 $(ARGS)
 
