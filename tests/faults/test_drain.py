@@ -1,4 +1,4 @@
-"""C16: a host dies in the middle of a drain. Its service is stopped for that, so it has one of its own."""
+"""C16: a host dies or freezes in the middle of a drain. Its service is stopped for that, so it has one of its own."""
 
 import pytest
 
@@ -6,13 +6,15 @@ from tests.bench.service import temporary
 from tests.bench.stand import Stub
 from tests.cluster.receiver import Answer
 from tests.faults.oracle import STEPS
+from tests.faults.scenes import ended
 from tests.faults.stand import Stand
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-def test_a_host_dies_in_the_middle_of_a_drain(receiver, tmp_path):
-    """What it had not given back is rescued after the next start, which is clean; a second delivery is explained."""
+@pytest.mark.parametrize("how", ["KILL", pytest.param("STOP", marks=pytest.mark.faults)])
+def test_a_host_falls_in_the_middle_of_a_drain(receiver, tmp_path, how):
+    """The stop takes its time and no more; what was not given back goes on after the next start, which is clean."""
     with temporary(Stub(0, receiver.port), TASKE_CRASH_DIR=str(tmp_path)) as service:
         service.crash_dir = tmp_path
         service.start()
@@ -22,9 +24,9 @@ def test_a_host_dies_in_the_middle_of_a_drain(receiver, tmp_path):
             hook = stand.hook(answers={2: [Answer(gate=gate)]})
             stand.deliver(hook, "drained")
             stand.until(lambda: stand.count("drained", 2), 30, "the call")
-            stand.arm("C16")
+            stand.arm("C16", how)
             service.stop()
-            stand.died("C16", 0.1)
+            assert ended(stand.died("C16", 0.1))
             gate.open()
             service.start()
             run = stand.ended(stand.acknowledged[0].run_id, 60)

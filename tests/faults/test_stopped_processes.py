@@ -2,9 +2,6 @@
 
 import pytest
 
-from tests.bench.service import temporary
-from tests.bench.stand import Stub
-from tests.cluster.receiver import Answer
 from tests.faults.oracle import STEPS
 from tests.faults.scenes import (
     NEW_ITEMS,
@@ -19,7 +16,6 @@ from tests.faults.scenes import (
     stopped_over_page,
     stopped_with_new_tokens,
 )
-from tests.faults.stand import Stand
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300, func_only=True)]
 
@@ -105,25 +101,3 @@ def test_a_client_that_freezes_with_new_tokens_is_ended_and_they_are_asked_for_o
         assert stand.ended(one, TAKEN_OVER_S)["status"] == "succeeded"
     assert ended(pid)
     assert len(stand.receiver.at(tokens)) == 2
-
-
-def test_a_host_that_freezes_in_the_middle_of_a_drain_holds_up_no_stop(receiver, tmp_path):
-    """C16: its service stops in its time and starts cleanly; what the host held goes on, a repetition explained."""
-    with temporary(Stub(0, receiver.port), TASKE_CRASH_DIR=str(tmp_path)) as service:
-        service.crash_dir = tmp_path
-        service.start()
-        service.create_account()
-        with Stand(service, receiver) as stand:
-            gate = receiver.gate()
-            hook = stand.hook(answers={2: [Answer(gate=gate)]})
-            stand.deliver(hook, "stop-C16")
-            stand.until(lambda: stand.count("stop-C16", 2), 30, "the call")
-            stand.arm("C16", "STOP")
-            service.stop()
-            assert ended(stand.died("C16", 0.1))
-            gate.open()
-            service.start()
-            run = stand.ended(stand.acknowledged[0].run_id, 60)
-            assert run["status"] == "succeeded", run
-            assert [stand.count("stop-C16", step) for step in STEPS] in ([1, 1, 1], [1, 2, 1])
-            held(stand)
